@@ -1,0 +1,254 @@
+//! Flows: their metadata, and the Sources that come and go with them (sections 4 and 5).
+
+use std::sync::Arc;
+
+use hashbrown::HashSet;
+use tapelog_events::{
+    CollectionItem, Event, Flow, FlowCreated, FlowDeleted, FlowId, FlowUpdated, Membership, Outcome, Source,
+    SourceCreated, SourceDeleted, SourceId,
+};
+
+use crate::{
+    Context, Decision, DeleteFlow, FlowMetadata, FlowProperty, FlowState, PutFlow, Rejection, SetFlowProperty, State,
+    Technical,
+};
+
+/// Creates a Flow, or replaces what clients own of it (5.2).
+pub(crate) fn put(state: &State, context: &Context<'_>, command: &PutFlow) -> Result<Decision, Rejection> {
+    let before = state.flow(command.flow_id);
+    if let Some(before) = before {
+        ensure_writable(&before.flow)?;
+    }
+    let flow = merged(context, command, before)?;
+    if let Some(before) = before
+        && before.flow.format != flow.format
+    {
+        return Err(Rejection::FormatOfFlow { existing: before.flow.format, asked: flow.format });
+    }
+    check_collection(state, flow.id, flow.members())?;
+    let new_source = match state.source(flow.source_id) {
+        Some(source) if source.source.format != flow.format => {
+            return Err(Rejection::FormatOfSource {
+                source_id: flow.source_id,
+                existing: source.source.format,
+                asked: flow.format,
+            });
+        }
+        Some(_) => None,
+        None => Some(Event::SourceCreated(SourceCreated { source: source_of(context, &flow) })),
+    };
+    let Some(before) = before else {
+        let source = state.collectors_of_source(flow.source_id);
+        let collected_by = Membership { flow: Vec::new(), source };
+        let created = Event::FlowCreated(FlowCreated { flow, collected_by });
+        let events = new_source.into_iter().chain([created]).collect();
+        return Ok(Decision { events, outcome: Outcome::Created });
+    };
+    if flow == *before.flow {
+        return Ok(Decision::nothing());
+    }
+    let orphan = orphaned_source(state, before, flow.source_id);
+    let updated = updated(state, before, context, flow);
+    Ok(Decision::done(new_source.into_iter().chain([updated]).chain(orphan).collect()))
+}
+
+/// Changes one property of a Flow.
+pub(crate) fn set_property(
+    state: &State,
+    context: &Context<'_>,
+    command: &SetFlowProperty,
+) -> Result<Decision, Rejection> {
+    let before = state.flow(command.flow_id).ok_or(Rejection::FlowNotFound(command.flow_id))?;
+    if !matches!(command.property, FlowProperty::ReadOnly(_)) {
+        ensure_writable(&before.flow)?;
+    }
+    let mut flow = (*before.flow).clone();
+    match command.property.clone() {
+        FlowProperty::Label(label) => flow.label = label,
+        FlowProperty::Description(description) => flow.description = description,
+        FlowProperty::Tag(name, Some(value)) => {
+            flow.tags.insert(name, value);
+        }
+        FlowProperty::Tag(name, None) => {
+            flow.tags.remove(&name).ok_or(Rejection::TagNotFound(name))?;
+        }
+        FlowProperty::ReadOnly(read_only) if flow.is_read_only() != read_only => flow.read_only = Some(read_only),
+        FlowProperty::ReadOnly(_) => {}
+        FlowProperty::FlowCollection(collection) => {
+            check_collection(state, flow.id, collection.as_deref().unwrap_or_default())?;
+            flow.flow_collection = collection;
+        }
+        FlowProperty::MaxBitRate(rate) => flow.max_bit_rate = rate,
+        FlowProperty::AvgBitRate(_) if flow.profile_id.is_some() => return Err(Rejection::FromProfile),
+        FlowProperty::AvgBitRate(rate) => flow.avg_bit_rate = rate,
+    }
+    if flow == *before.flow {
+        return Ok(Decision::nothing());
+    }
+    flow.metadata_version = context.commit_id.to_string();
+    flow.updated_by = Some(context.actor.to_owned());
+    Ok(Decision::done(vec![updated(state, before, context, flow)]))
+}
+
+/// Deletes a Flow with its segments. Collections that held it lose it first; its Source goes with its last Flow.
+pub(crate) fn delete(state: &State, context: &Context<'_>, command: &DeleteFlow) -> Result<Decision, Rejection> {
+    let before = state.flow(command.flow_id).ok_or(Rejection::FlowNotFound(command.flow_id))?;
+    ensure_writable(&before.flow)?;
+    let id = before.flow.id;
+    let collectors = before.collected_by.iter().filter_map(|collector| state.flow(*collector));
+    let mut events: Vec<Event> = collectors
+        .map(|collector| {
+            let mut flow = (*collector.flow).clone();
+            if let Some(members) = &mut flow.flow_collection {
+                members.retain(|member| member.id != id);
+            }
+            flow.metadata_version = context.commit_id.to_string();
+            flow.updated_by = Some(context.actor.to_owned());
+            updated(state, collector, context, flow)
+        })
+        .collect();
+    events.push(Event::FlowDeleted(FlowDeleted {
+        flow_id: id,
+        source_id: before.flow.source_id,
+        collected_by: state.membership(before),
+    }));
+    events.extend(deleted_source_without(state, before));
+    Ok(Decision::done(events))
+}
+
+pub(crate) fn ensure_writable(flow: &Flow) -> Result<(), Rejection> {
+    if flow.is_read_only() { Err(Rejection::ReadOnly(flow.id)) } else { Ok(()) }
+}
+
+/// The Flow as it is after a PUT. Equal to the Flow before it where nothing changes.
+fn merged(context: &Context<'_>, command: &PutFlow, before: Option<&FlowState>) -> Result<Flow, Rejection> {
+    let FlowMetadata {
+        source_id,
+        label,
+        description,
+        created_by,
+        updated_by,
+        tags,
+        metadata_version,
+        generation,
+        status,
+        read_only,
+        max_bit_rate,
+        flow_collection,
+        technical,
+    } = command.metadata.clone();
+    let (format, codec, container, avg_bit_rate, segment_duration, container_mapping, essence_parameters) =
+        match technical {
+            Technical::Profile(profile_id) => return Err(Rejection::UnknownProfile(profile_id)),
+            Technical::Own {
+                format,
+                codec,
+                container,
+                avg_bit_rate,
+                segment_duration,
+                container_mapping,
+                essence_parameters,
+            } => (format, codec, container, avg_bit_rate, segment_duration, container_mapping, essence_parameters),
+        };
+    let actor = || Some(context.actor.to_owned());
+    let fresh_version = || context.commit_id.to_string();
+    let mut flow = Flow {
+        id: command.flow_id,
+        source_id,
+        label,
+        description,
+        created_by: created_by.or_else(actor),
+        updated_by: updated_by.clone().or_else(actor),
+        tags,
+        metadata_version: metadata_version.clone().unwrap_or_else(fresh_version),
+        generation,
+        created: context.at,
+        metadata_updated: context.at,
+        status,
+        read_only,
+        max_bit_rate,
+        avg_bit_rate,
+        flow_collection,
+        profile_id: None,
+        format,
+        codec,
+        container,
+        segment_duration,
+        container_mapping,
+        essence_parameters,
+    };
+    let Some(FlowState { flow: before, .. }) = before else { return Ok(flow) };
+    flow.created = before.created;
+    flow.created_by.clone_from(&before.created_by);
+    flow.metadata_updated = before.metadata_updated;
+    flow.updated_by.clone_from(&before.updated_by);
+    flow.metadata_version.clone_from(&before.metadata_version);
+    let client_version = metadata_version.filter(|version| *version != before.metadata_version);
+    if flow == **before && client_version.is_none() {
+        return Ok(flow);
+    }
+    // A client that sends back what it was given has not said who it is, nor which version this makes.
+    let client_updater = updated_by.filter(|updater| Some(updater) != before.updated_by.as_ref());
+    flow.updated_by = client_updater.or_else(actor);
+    flow.metadata_version = client_version.unwrap_or_else(fresh_version);
+    Ok(flow)
+}
+
+/// The event of a changed Flow, whose `metadata_updated` becomes now.
+fn updated(state: &State, before: &FlowState, context: &Context<'_>, mut flow: Flow) -> Event {
+    flow.metadata_updated = context.at;
+    Event::FlowUpdated(FlowUpdated {
+        flow,
+        segments_updated: before.segments_updated,
+        collected_by: state.membership(before),
+    })
+}
+
+/// A new Source takes format, label, description and tags from its first Flow, once (section 4).
+fn source_of(context: &Context<'_>, flow: &Flow) -> Source {
+    Source {
+        id: flow.source_id,
+        format: flow.format,
+        label: flow.label.clone(),
+        description: flow.description.clone(),
+        tags: flow.tags.clone(),
+        created_by: flow.created_by.clone(),
+        updated_by: flow.updated_by.clone(),
+        created: context.at,
+        updated: context.at,
+    }
+}
+
+/// The end of the Source that a Flow leaves for another, if that was its last Flow.
+fn orphaned_source(state: &State, before: &FlowState, source_id: SourceId) -> Option<Event> {
+    if before.flow.source_id == source_id { None } else { deleted_source_without(state, before) }
+}
+
+/// The end of a Flow's Source, if it has no other Flow (L8).
+fn deleted_source_without(state: &State, flow: &FlowState) -> Option<Event> {
+    let source_id = flow.flow.source_id;
+    let is_last = state.source(source_id)?.flows.len() == 1;
+    let collected_by = state.collectors_of_source(source_id);
+    is_last.then_some(Event::SourceDeleted(SourceDeleted { source_id, collected_by }))
+}
+
+/// Members of a collection exist, and none leads back to the collecting Flow (5.3).
+fn check_collection(state: &State, collector: FlowId, members: &[CollectionItem]) -> Result<(), Rejection> {
+    let mut seen = HashSet::new();
+    for member in members {
+        if member.id == collector {
+            return Err(Rejection::CollectionCycle(member.id));
+        }
+        let flow = state.flow(member.id).ok_or(Rejection::UnknownMember(member.id))?;
+        let mut pending: Vec<&Arc<Flow>> = vec![&flow.flow];
+        while let Some(flow) = pending.pop() {
+            if flow.id == collector {
+                return Err(Rejection::CollectionCycle(member.id));
+            }
+            if seen.insert(flow.id) {
+                pending.extend(flow.members().iter().filter_map(|inner| state.flow(inner.id)).map(|inner| &inner.flow));
+            }
+        }
+    }
+    Ok(())
+}

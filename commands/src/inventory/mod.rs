@@ -1,0 +1,468 @@
+//! The inventory: every object and every segment of the store, compactly.
+//!
+//! Both folds of the log keep one: the write side to judge, the read side to answer. A segment with an object of its
+//! own takes about 60 bytes in each: 12 in its Flow's timeline, 36 in the table of objects, the rest in its index.
+//!
+//! The inventory judges nothing and keeps two invariants: segments of one Flow do not overlap (L6), and an object's
+//! uses are exactly the segments that name it (L7). Changes made between [`Inventory::begin`] and
+//! [`Inventory::rollback`] are undone by the latter.
+
+mod objects;
+mod shapes;
+mod slab;
+mod timeline;
+
+use hashbrown::HashMap;
+use smallvec::SmallVec;
+use tapelog_events::{
+    FlowId, Instance, Instant, ObjectId, Segment, SegmentsAdded, SegmentsDeleted, StorageId, TimeRange, Timestamp,
+};
+
+pub use objects::{Object, ObjectSlot, ObjectState, SegmentUse, Uses};
+use objects::{Objects, parts, range_of};
+use timeline::{Entry, EntryRef, Extra, Timeline};
+
+/// Where a Flow stands in the inventory. Its own, not stable across restarts; never given to another Flow.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct FlowSlot(u32);
+
+/// A segment as the inventory gives it back.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct StoredSegment {
+    /// Its object; [`Inventory::object_id`] names it.
+    pub object: ObjectSlot,
+    /// Where it lies on the Flow's timeline.
+    pub timerange: TimeRange,
+    /// What is added to the object's own time to give the Flow's.
+    pub ts_offset: Timestamp,
+    /// How long the last sample lasts.
+    pub last_duration: Option<Timestamp>,
+    /// See [`Segment::sample_offset`].
+    pub sample_offset: Option<i64>,
+    /// See [`Segment::sample_count`].
+    pub sample_count: Option<i64>,
+}
+
+/// A segment that the inventory cannot take: what stands there refutes that it happened.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Contradiction {
+    /// L6.
+    #[error("segment {added} of an event overlaps the stored segment {stored} (L6)")]
+    Overlap {
+        /// The range in the event.
+        added: TimeRange,
+        /// The range that is stored.
+        stored: TimeRange,
+    },
+    /// A range that has no start or no end, or an object range that cannot be told.
+    #[error("segment {0} of an event has no finite range")]
+    Endless(TimeRange),
+    /// A segment refers to an instance that its event does not list.
+    #[error("a segment of an event refers to the instance number {0}, which the event does not list")]
+    UnknownInstance(u32),
+    /// An event about a Flow that does not exist.
+    #[error("event names the unknown flow {0}")]
+    UnknownFlow(FlowId),
+}
+
+#[derive(Debug, Clone)]
+struct FlowEntry {
+    id: FlowId,
+    timeline: Timeline,
+}
+
+/// How to undo one change.
+#[derive(Debug, Clone)]
+enum Undo {
+    FlowCreated(FlowId),
+    FlowRemoved(FlowSlot, Box<FlowEntry>),
+    ObjectWas(ObjectId, Option<Box<Object>>),
+    SegmentInserted(FlowSlot, i128),
+    SegmentTaken(FlowSlot, Entry),
+}
+
+/// Every object and every segment of the store.
+#[derive(Debug, Clone, Default)]
+pub struct Inventory {
+    objects: Objects,
+    flows: Vec<Option<Box<FlowEntry>>>,
+    slots: HashMap<FlowId, FlowSlot>,
+    segments: usize,
+    journal: Option<Vec<Undo>>,
+}
+
+impl Inventory {
+    /// From here on, changes can be undone together.
+    pub fn begin(&mut self) {
+        self.journal = Some(Vec::new());
+    }
+
+    /// The changes since [`Self::begin`] stand.
+    pub fn keep(&mut self) {
+        self.journal = None;
+    }
+
+    /// Undoes every change since [`Self::begin`].
+    pub fn rollback(&mut self) {
+        for undo in self.journal.take().into_iter().flatten().rev() {
+            match undo {
+                Undo::FlowCreated(id) => {
+                    if let Some(slot) = self.slots.remove(&id) {
+                        self.flows[slot.0 as usize] = None;
+                    }
+                }
+                Undo::FlowRemoved(slot, entry) => {
+                    self.slots.insert(entry.id, slot);
+                    self.flows[slot.0 as usize] = Some(entry);
+                }
+                Undo::ObjectWas(id, Some(object)) => {
+                    self.objects.put(&id, &object);
+                }
+                Undo::ObjectWas(id, None) => self.objects.remove(&id),
+                Undo::SegmentInserted(flow, start) => {
+                    if let Some(entry) = self.flows[flow.0 as usize].as_mut() {
+                        entry.timeline.remove(start);
+                        self.segments -= 1;
+                    }
+                }
+                Undo::SegmentTaken(flow, entry) => {
+                    if let Some(flow) = self.flows[flow.0 as usize].as_mut() {
+                        flow.timeline.insert(entry);
+                        self.segments += 1;
+                    }
+                }
+            }
+        }
+    }
+
+    fn note(&mut self, undo: impl FnOnce(&Self) -> Undo) {
+        if self.journal.is_some() {
+            let undo = undo(self);
+            self.journal.get_or_insert_default().push(undo);
+        }
+    }
+
+    fn note_object(&mut self, id: &ObjectId) {
+        self.note(|inventory| {
+            let known = inventory.objects.find(id).map(|slot| Box::new(inventory.objects.get(slot)));
+            Undo::ObjectWas(id.clone(), known)
+        });
+    }
+
+    /// Number of segments in the store.
+    pub fn segment_count(&self) -> usize {
+        self.segments
+    }
+
+    /// Number of objects in the store, whatever their state.
+    pub fn object_count(&self) -> usize {
+        self.objects.len()
+    }
+
+    /// Where a Flow stands.
+    pub fn flow(&self, id: FlowId) -> Option<FlowSlot> {
+        self.slots.get(&id).copied()
+    }
+
+    /// The Flow that stands there; `None` once it is deleted.
+    pub fn flow_id(&self, slot: FlowSlot) -> Option<FlowId> {
+        self.flows.get(slot.0 as usize)?.as_ref().map(|entry| entry.id)
+    }
+
+    /// Makes room for a Flow without segments. One that is there already stays as it is.
+    pub fn create_flow(&mut self, id: FlowId) -> FlowSlot {
+        if let Some(slot) = self.flow(id) {
+            return slot;
+        }
+        let slot = FlowSlot(self.flows.len() as u32);
+        self.flows.push(Some(Box::new(FlowEntry { id, timeline: Timeline::default() })));
+        self.slots.insert(id, slot);
+        self.note(|_| Undo::FlowCreated(id));
+        slot
+    }
+
+    /// Takes a Flow out, with its segments. Objects that nothing uses any more become unreferenced.
+    pub fn remove_flow(&mut self, id: FlowId, at: Instant) {
+        let Some(slot) = self.flow(id) else { return };
+        self.delete(slot, &TimeRange::ETERNITY, None, at);
+        self.slots.remove(&id);
+        if let Some(entry) = self.flows[slot.0 as usize].take() {
+            self.note(|_| Undo::FlowRemoved(slot, entry));
+        }
+    }
+
+    /// Gives an id to an object to come. An id that is known already stays as it is.
+    pub fn allocate(&mut self, id: &ObjectId, flow: FlowSlot, storage_id: StorageId, at: Instant) {
+        if self.objects.find(id).is_some() {
+            return;
+        }
+        self.note_object(id);
+        let object = Object {
+            state: ObjectState::Allocated { flow, at },
+            instances: SmallVec::from_buf([Instance::Controlled { storage_id }]),
+            key_frame_count: None,
+        };
+        self.objects.put(id, &object);
+    }
+
+    /// Where an object stands.
+    pub fn object_slot(&self, id: &ObjectId) -> Option<ObjectSlot> {
+        self.objects.find(id)
+    }
+
+    /// What is known of an object.
+    pub fn object(&self, slot: ObjectSlot) -> Object {
+        self.objects.get(slot)
+    }
+
+    /// Names an object.
+    pub fn object_id(&self, slot: ObjectSlot) -> ObjectId {
+        self.objects.id(slot)
+    }
+
+    /// An object's own range; meaningless before it is registered.
+    pub fn object_range(&self, slot: ObjectSlot) -> TimeRange {
+        let (start, length, end) = self.objects.extent(slot);
+        range_of(start, length, end)
+    }
+
+    /// Where the bytes of an object are, in order of preference, and how many key frames it has.
+    pub fn object_access(&self, slot: ObjectSlot) -> (SmallVec<[Instance; 1]>, Option<u64>) {
+        self.objects.access(slot)
+    }
+
+    /// Every object, in no order that means anything.
+    pub fn objects(&self) -> impl Iterator<Item = ObjectSlot> + '_ {
+        self.objects.iter()
+    }
+
+    /// Puts an object back as it was: for tables that are read from a checkpoint.
+    pub fn restore_object(&mut self, id: &ObjectId, object: &Object) {
+        self.note_object(id);
+        self.objects.put(id, object);
+    }
+
+    /// The first stored segment that overlaps a range.
+    pub fn overlap(&self, flow: FlowSlot, range: &TimeRange) -> Option<StoredSegment> {
+        self.segments(flow, range).next()
+    }
+
+    /// Number of segments of a Flow.
+    pub fn segments_of(&self, flow: FlowSlot) -> usize {
+        self.timeline(flow).map_or(0, Timeline::len)
+    }
+
+    /// From the start of a Flow's first segment to the end of its last; never where it has none.
+    pub fn flow_range(&self, flow: FlowSlot) -> TimeRange {
+        let Some(timeline) = self.timeline(flow) else { return TimeRange::NEVER };
+        match (timeline.first(), timeline.last()) {
+            (Some(first), Some(last)) => self.stored(first).timerange.hull(&self.stored(last).timerange),
+            _ => TimeRange::NEVER,
+        }
+    }
+
+    /// The segments that overlap a range, in order of time. Finding the first and the last costs O(log n).
+    pub fn segments(&self, flow: FlowSlot, range: &TimeRange) -> impl DoubleEndedIterator<Item = StoredSegment> + '_ {
+        let (from, to) = range.half_open_nanos();
+        self.timeline(flow).into_iter().flat_map(move |timeline| {
+            // Only the last segment that starts before the range can reach into it.
+            let reaching = timeline.last_at_or_before(from).filter(|entry| self.half_open_end(*entry) > from);
+            let from = reaching.map_or(from, |entry| entry.start);
+            timeline.range(from, to).map(move |entry| self.stored(entry))
+        })
+    }
+
+    /// The segments that lie entirely inside a range, in order of time, of one object where one is named.
+    pub fn segments_inside<'a>(
+        &'a self,
+        flow: FlowSlot,
+        range: &TimeRange,
+        object: Option<ObjectSlot>,
+    ) -> impl Iterator<Item = StoredSegment> + 'a {
+        let (from, to) = range.half_open_nanos();
+        self.timeline(flow).into_iter().flat_map(move |timeline| {
+            timeline
+                .range(from, to)
+                .take_while(move |entry| self.half_open_end(*entry) <= to)
+                .filter(move |entry| object.is_none_or(|object| entry.object == object))
+                .map(move |entry| self.stored(entry))
+        })
+    }
+
+    /// The segment of a Flow that starts exactly there, in nanoseconds.
+    pub fn segment_at(&self, flow: FlowSlot, start: i128) -> Option<StoredSegment> {
+        let entry = self.timeline(flow)?.last_at_or_before(start)?;
+        (entry.start == start).then(|| self.stored(entry))
+    }
+
+    /// Adds a segment; its object becomes registered, with these instances where it was not known.
+    ///
+    /// # Errors
+    /// When what is stored shows that this cannot have happened.
+    pub fn add(&mut self, flow: FlowSlot, segment: &Segment, instances: &[Instance]) -> Result<(), Contradiction> {
+        let added = segment.timerange;
+        if let Some(stored) = self.overlap(flow, &added) {
+            return Err(Contradiction::Overlap { added, stored: stored.timerange });
+        }
+        let (Some(_), Some(_)) = (added.start(), added.end()) else { return Err(Contradiction::Endless(added)) };
+        let (start, length, end) = parts(&added);
+        let usage = SegmentUse { start, flow };
+        self.note_object(&segment.object_id);
+        let known = self.objects.find(&segment.object_id).map(|slot| self.objects.get(slot));
+        let mut object = match known {
+            Some(object) => object,
+            None => Object {
+                state: ObjectState::Unreferenced { range: TimeRange::NEVER, since: Instant::default() },
+                instances: SmallVec::new(),
+                key_frame_count: segment.key_frame_count,
+            },
+        };
+        for instance in instances {
+            if !object.instances.contains(instance) {
+                object.instances.push(instance.clone());
+            }
+        }
+        let whole = segment.whole_object().ok_or(Contradiction::Endless(added))?;
+        object.state = match object.state {
+            ObjectState::Registered { range, first, mut uses } => {
+                uses.push(usage);
+                ObjectState::Registered { range, first, uses }
+            }
+            ObjectState::Allocated { .. } | ObjectState::Unreferenced { .. } => {
+                object.key_frame_count = segment.key_frame_count.or(object.key_frame_count);
+                ObjectState::Registered { range: whole, first: Some(flow), uses: Uses::from_buf([usage]) }
+            }
+        };
+        let slot = self.objects.put(&segment.object_id, &object);
+        let (object_start, object_length, object_end) = self.objects.extent(slot);
+        let plain = (length, end) == (object_length, object_end)
+            && start - object_start == segment.ts_offset.as_nanos()
+            && segment.last_duration.is_none()
+            && segment.sample_offset.is_none()
+            && segment.sample_count.is_none();
+        let extra = (!plain).then(|| {
+            Box::new(Extra {
+                length,
+                end,
+                ts_offset: segment.ts_offset.as_nanos(),
+                last_duration: segment.last_duration.map(Timestamp::as_nanos),
+                sample_offset: segment.sample_offset,
+                sample_count: segment.sample_count,
+            })
+        });
+        if let Some(entry) = self.flows[flow.0 as usize].as_mut() {
+            entry.timeline.insert(Entry { start, object: slot, extra });
+            self.segments += 1;
+        }
+        self.note(|_| Undo::SegmentInserted(flow, start));
+        Ok(())
+    }
+
+    /// Adds the segments of an event.
+    ///
+    /// # Errors
+    /// When what is stored shows that this cannot have happened.
+    pub fn add_all(&mut self, flow: FlowSlot, event: &SegmentsAdded) -> Result<(), Contradiction> {
+        let mut instances: SmallVec<[Instance; 2]> = SmallVec::new();
+        for segment in &event.segments {
+            instances.clear();
+            for number in &segment.instances {
+                let instance = event.instances.get(*number as usize);
+                instances.push(instance.ok_or(Contradiction::UnknownInstance(*number))?.clone());
+            }
+            self.add(flow, segment, &instances)?;
+        }
+        Ok(())
+    }
+
+    /// Takes out the segments that an event says were deleted, and says how many there were.
+    pub fn delete_all(&mut self, flow: FlowSlot, event: &SegmentsDeleted, at: Instant) -> u64 {
+        match &event.object_id {
+            None => self.delete(flow, &event.timerange, None, at),
+            Some(id) => match self.object_slot(id) {
+                Some(object) => self.delete(flow, &event.timerange, Some(object), at),
+                None => 0,
+            },
+        }
+    }
+
+    /// Takes out the segments that lie entirely inside a range, of one object where one is named, and says how many.
+    /// Objects that nothing uses any more become unreferenced.
+    pub fn delete(&mut self, flow: FlowSlot, range: &TimeRange, object: Option<ObjectSlot>, at: Instant) -> u64 {
+        let inside: Vec<(i128, ObjectSlot)> = {
+            let (from, to) = range.half_open_nanos();
+            let timeline = self.timeline(flow).into_iter().flat_map(|timeline| timeline.range(from, to));
+            timeline
+                .take_while(|entry| self.half_open_end(*entry) <= to)
+                .filter(|entry| object.is_none_or(|object| entry.object == object))
+                .map(|entry| (entry.start, entry.object))
+                .collect()
+        };
+        for (start, slot) in &inside {
+            let Some(entry) = self.flows[flow.0 as usize].as_mut() else { continue };
+            let Some(taken) = entry.timeline.remove(*start) else { continue };
+            self.segments -= 1;
+            self.note(|_| Undo::SegmentTaken(flow, taken));
+            self.release(*slot, SegmentUse { start: *start, flow }, at);
+        }
+        inside.len() as u64
+    }
+
+    /// One segment fewer uses an object.
+    fn release(&mut self, slot: ObjectSlot, usage: SegmentUse, at: Instant) {
+        let id = self.objects.id(slot);
+        self.note_object(&id);
+        let mut object = self.objects.get(slot);
+        if let ObjectState::Registered { range, first, mut uses } = object.state {
+            uses.retain(|other| *other != usage);
+            object.state = if uses.is_empty() {
+                ObjectState::Unreferenced { range, since: at }
+            } else {
+                // A Flow that no longer uses the object is no longer said to have used it first.
+                let first = first.filter(|first| uses.iter().any(|other| other.flow == *first));
+                ObjectState::Registered { range, first, uses }
+            };
+            self.objects.put(&id, &object);
+        }
+    }
+
+    fn timeline(&self, flow: FlowSlot) -> Option<&Timeline> {
+        self.flows.get(flow.0 as usize)?.as_ref().map(|entry| &entry.timeline)
+    }
+
+    fn half_open_end(&self, entry: EntryRef<'_>) -> i128 {
+        let (length, end) = match entry.extra {
+            Some(extra) => (extra.length, extra.end),
+            None => {
+                let (_, length, end) = self.objects.extent(entry.object);
+                (length, end)
+            }
+        };
+        range_of(entry.start, length, end).half_open_nanos().1
+    }
+
+    fn stored(&self, entry: EntryRef<'_>) -> StoredSegment {
+        let at = |nanos| Timestamp::from_nanos(nanos).expect("what is stored lies within the range of timestamps");
+        match entry.extra {
+            Some(extra) => StoredSegment {
+                object: entry.object,
+                timerange: range_of(entry.start, extra.length, extra.end),
+                ts_offset: at(extra.ts_offset),
+                last_duration: extra.last_duration.map(at),
+                sample_offset: extra.sample_offset,
+                sample_count: extra.sample_count,
+            },
+            None => {
+                let (object_start, length, end) = self.objects.extent(entry.object);
+                StoredSegment {
+                    object: entry.object,
+                    timerange: range_of(entry.start, length, end),
+                    ts_offset: at(entry.start - object_start),
+                    last_duration: None,
+                    sample_offset: None,
+                    sample_count: None,
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,405 @@
+//! Every object of the store, in 36 bytes where it is like most: allocated here, used whole by one segment.
+
+use std::hash::BuildHasher;
+use std::sync::Arc;
+
+use hashbrown::DefaultHashBuilder;
+use hashbrown::hash_table::HashTable;
+use smallvec::SmallVec;
+use tapelog_events::time::Clusivity;
+use tapelog_events::{Instance, Instant, ObjectId, ObjectIdView, StorageId, TimeRange, Timestamp};
+
+use super::FlowSlot;
+use super::shapes::{Origin, Shape, Shapes};
+use super::slab::Slab;
+
+/// Where an object stands in the inventory. Its own, not stable across restarts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct ObjectSlot(pub(super) u32);
+
+/// What the store knows of an object.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Object {
+    /// Where it stands in its life.
+    pub state: ObjectState,
+    /// Where its bytes are, in order of preference.
+    pub instances: SmallVec<[Instance; 1]>,
+    /// How many key frames it has, if that was said.
+    pub key_frame_count: Option<u64>,
+}
+
+/// Where an object stands in its life (section 7).
+#[derive(Debug, Clone, PartialEq)]
+pub enum ObjectState {
+    /// Its id and place were given out; nothing refers to it.
+    Allocated {
+        /// The Flow that must register it first.
+        flow: FlowSlot,
+        /// When.
+        at: Instant,
+    },
+    /// At least one segment uses it.
+    Registered {
+        /// Its range on its own timeline.
+        range: TimeRange,
+        /// The Flow that used it first, unless that was deleted.
+        first: Option<FlowSlot>,
+        /// The segments that use it.
+        uses: Uses,
+    },
+    /// The last segment that used it is gone.
+    Unreferenced {
+        /// Its range on its own timeline.
+        range: TimeRange,
+        /// Since when.
+        since: Instant,
+    },
+}
+
+/// The segments that use an object, in the order in which they were added.
+pub type Uses = SmallVec<[SegmentUse; 1]>;
+
+/// A segment that uses an object.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct SegmentUse {
+    /// The start of the segment, in nanoseconds.
+    pub start: i128,
+    /// Its Flow.
+    pub flow: FlowSlot,
+}
+
+impl Object {
+    /// The range on the object's own timeline, once it is known.
+    pub fn range(&self) -> Option<TimeRange> {
+        match &self.state {
+            ObjectState::Allocated { .. } => None,
+            ObjectState::Registered { range, .. } | ObjectState::Unreferenced { range, .. } => Some(*range),
+        }
+    }
+
+    /// The segments that use it.
+    pub fn uses(&self) -> &[SegmentUse] {
+        match &self.state {
+            ObjectState::Registered { uses, .. } => uses,
+            ObjectState::Allocated { .. } | ObjectState::Unreferenced { .. } => &[],
+        }
+    }
+}
+
+/// An object as it is stored. `packed(4)` saves the four bytes that eight-byte alignment would add to each of millions.
+#[derive(Debug, Clone, Copy)]
+#[repr(C, packed(4))]
+struct Row {
+    /// The 16 bytes of a UUID, or the number of a text (see [`Objects::pack_id`]).
+    id: [u8; 16],
+    /// Registered: start of the using segment, or of the object's range when [`Row::users`] names a list; nanoseconds.
+    /// Allocated: when, in microseconds. [`WIDE`] when the value does not fit and stands in `wide`.
+    start: i64,
+    /// Number of the shape; unused while allocated.
+    shape: u32,
+    /// The one Flow that uses or allocated it, or [`LIST`] and the number of a list of uses.
+    users: u32,
+    /// State, and either details' number or key frames and backend (see [`Meta`]).
+    meta: u32,
+}
+
+const WIDE: i64 = i64::MIN;
+const LIST: u32 = 1 << 31;
+
+/// The uses of an object that is not used whole by exactly one segment.
+#[derive(Debug, Clone)]
+struct UseList {
+    first: Option<FlowSlot>,
+    uses: Uses,
+    since: Instant,
+}
+
+/// What few objects have.
+#[derive(Debug, Clone)]
+struct Details {
+    instances: SmallVec<[Instance; 1]>,
+    key_frame_count: Option<u64>,
+}
+
+/// The bits of [`Row::meta`].
+struct Meta;
+
+impl Meta {
+    const DETAILS: u32 = 1 << 31;
+    const STATE_SHIFT: u32 = 29;
+    const STATE_MASK: u32 = 0b11;
+    const ALLOCATED: u32 = 0;
+    const REGISTERED: u32 = 1;
+    const UNREFERENCED: u32 = 2;
+    const PAYLOAD_MASK: u32 = (1 << Self::STATE_SHIFT) - 1;
+    /// Key frames plus one; zero when their number was not said.
+    const KEY_FRAMES_SHIFT: u32 = 20;
+    const MAX_KEY_FRAMES: u64 = (1 << (Self::STATE_SHIFT - Self::KEY_FRAMES_SHIFT)) - 2;
+    const BACKEND_MASK: u32 = (1 << Self::KEY_FRAMES_SHIFT) - 1;
+}
+
+/// Objects whose media time starts this close to zero have, most likely, a clock of their own.
+const OWN_CLOCK_NANOS: i128 = 100_000_000_000;
+
+/// Every object of the store.
+#[derive(Debug, Default, Clone)]
+pub(super) struct Objects {
+    rows: Vec<Row>,
+    slots: HashTable<u32>,
+    free: Vec<u32>,
+    hasher: DefaultHashBuilder,
+    texts: Slab<Arc<str>>,
+    text_numbers: hashbrown::HashMap<Arc<str>, u32>,
+    shapes: Shapes,
+    lists: Slab<UseList>,
+    details: Slab<Details>,
+    wide: hashbrown::HashMap<u32, i128>,
+    backends: Vec<StorageId>,
+}
+
+impl Objects {
+    pub fn find(&self, id: &ObjectId) -> Option<ObjectSlot> {
+        let packed = self.packed_id(id)?;
+        let hash = self.hasher.hash_one(packed);
+        self.slots.find(hash, |slot| self.rows[*slot as usize].id == packed).copied().map(ObjectSlot)
+    }
+
+    pub fn id(&self, slot: ObjectSlot) -> ObjectId {
+        let packed = self.rows[slot.0 as usize].id;
+        if packed[6] & 0xf0 != 0 {
+            return ObjectId::from_uuid_bytes(packed);
+        }
+        let number = u32::from_be_bytes([packed[12], packed[13], packed[14], packed[15]]);
+        let text = self.texts.get(number).expect("a row's text is kept as long as the row");
+        text.parse().expect("only valid object ids are kept")
+    }
+
+    pub fn get(&self, slot: ObjectSlot) -> Object {
+        let row = &self.rows[slot.0 as usize];
+        let (users, meta) = (row.users, row.meta);
+        let start = if row.start == WIDE { self.wide[&slot.0] } else { i128::from(row.start) };
+        let list = || self.lists.get(users & !LIST).expect("a row's list is kept as long as the row names it");
+        let state = match (meta >> Meta::STATE_SHIFT) & Meta::STATE_MASK {
+            Meta::ALLOCATED => ObjectState::Allocated { flow: FlowSlot(users), at: Instant::from_micros(start as i64) },
+            Meta::UNREFERENCED => {
+                ObjectState::Unreferenced { range: self.range(start, row.shape), since: list().since }
+            }
+            _ => {
+                let (first, uses) = if users & LIST == 0 {
+                    let flow = FlowSlot(users);
+                    (Some(flow), SmallVec::from_buf([SegmentUse { start, flow }]))
+                } else {
+                    (list().first, list().uses.clone())
+                };
+                ObjectState::Registered { range: self.range(start, row.shape), first, uses }
+            }
+        };
+        let (instances, key_frame_count) = self.instances(meta);
+        Object { state, instances, key_frame_count }
+    }
+
+    /// The start, length and end of a registered object, without the rest of it.
+    pub fn extent(&self, slot: ObjectSlot) -> (i128, i128, Clusivity) {
+        let row = &self.rows[slot.0 as usize];
+        let start = if row.start == WIDE { self.wide[&slot.0] } else { i128::from(row.start) };
+        let shape = self.shapes.get(row.shape);
+        (object_start(start, shape.origin), shape.length, shape.end)
+    }
+
+    /// Where the bytes of an object are and how many key frames it has.
+    pub fn access(&self, slot: ObjectSlot) -> (SmallVec<[Instance; 1]>, Option<u64>) {
+        self.instances(self.rows[slot.0 as usize].meta)
+    }
+
+    /// Stores what is now known of an object, whether or not it was known before.
+    pub fn put(&mut self, id: &ObjectId, object: &Object) -> ObjectSlot {
+        let slot = match self.find(id) {
+            Some(slot) => {
+                self.release_parts(slot.0);
+                slot.0
+            }
+            None => self.new_row(id),
+        };
+        let (start, shape, users, state) = match &object.state {
+            ObjectState::Allocated { flow, at } => (i128::from(at.as_micros()), 0, flow.0, Meta::ALLOCATED),
+            ObjectState::Registered { range, first, uses } => {
+                let (start, length, end) = parts(range);
+                let whole_use = match uses.as_slice() {
+                    [only] if *first == Some(only.flow) => Some(only),
+                    _ => None,
+                };
+                match whole_use {
+                    Some(only) => {
+                        let offset = only.start - start;
+                        let own_clock = offset != 0 && start.abs() < OWN_CLOCK_NANOS;
+                        let origin = if own_clock { Origin::At(start) } else { Origin::Before(offset) };
+                        let shape = self.shapes.acquire(Shape { origin, length, end });
+                        (only.start, shape, only.flow.0, Meta::REGISTERED)
+                    }
+                    None => {
+                        let shape = self.shapes.acquire(Shape { origin: Origin::Before(0), length, end });
+                        let list = UseList { first: *first, uses: uses.clone(), since: Instant::default() };
+                        (start, shape, LIST | self.lists.insert(list), Meta::REGISTERED)
+                    }
+                }
+            }
+            ObjectState::Unreferenced { range, since } => {
+                let (start, length, end) = parts(range);
+                let shape = self.shapes.acquire(Shape { origin: Origin::Before(0), length, end });
+                let list = UseList { first: None, uses: Uses::new(), since: *since };
+                (start, shape, LIST | self.lists.insert(list), Meta::UNREFERENCED)
+            }
+        };
+        let start = i64::try_from(start).ok().filter(|narrow| *narrow != WIDE).unwrap_or_else(|| {
+            self.wide.insert(slot, start);
+            WIDE
+        });
+        let meta = (state << Meta::STATE_SHIFT) | self.pack_details(object);
+        let row = &mut self.rows[slot as usize];
+        *row = Row { id: row.id, start, shape, users, meta };
+        ObjectSlot(slot)
+    }
+
+    /// Forgets an object that nothing uses. Its slot may be given to another.
+    pub fn remove(&mut self, id: &ObjectId) {
+        let Some(ObjectSlot(slot)) = self.find(id) else { return };
+        self.release_parts(slot);
+        let packed = self.rows[slot as usize].id;
+        let hash = self.hasher.hash_one(packed);
+        if let Ok(entry) = self.slots.find_entry(hash, |other| *other == slot) {
+            entry.remove();
+        }
+        if let ObjectIdView::Text(text) = id.view()
+            && let Some(number) = self.text_numbers.remove(text)
+        {
+            self.texts.remove(number);
+        }
+        self.free.push(slot);
+    }
+
+    /// Every object, in no order that means anything.
+    pub fn iter(&self) -> impl Iterator<Item = ObjectSlot> + '_ {
+        self.slots.iter().copied().map(ObjectSlot)
+    }
+
+    pub fn len(&self) -> usize {
+        self.slots.len()
+    }
+
+    fn range(&self, start: i128, shape: u32) -> TimeRange {
+        let Shape { origin, length, end } = self.shapes.get(shape);
+        let start = object_start(start, origin);
+        range_of(start, length, end)
+    }
+
+    fn instances(&self, meta: u32) -> (SmallVec<[Instance; 1]>, Option<u64>) {
+        let payload = meta & Meta::PAYLOAD_MASK;
+        if meta & Meta::DETAILS != 0 {
+            let details = self.details.get(payload).expect("a row's details are kept as long as the row names them");
+            return (details.instances.clone(), details.key_frame_count);
+        }
+        let storage_id = self.backends[(payload & Meta::BACKEND_MASK) as usize];
+        let key_frame_count = u64::from(payload >> Meta::KEY_FRAMES_SHIFT).checked_sub(1);
+        (SmallVec::from_buf([Instance::Controlled { storage_id }]), key_frame_count)
+    }
+
+    fn pack_details(&mut self, object: &Object) -> u32 {
+        let key_frames = match object.key_frame_count {
+            None => Some(0),
+            Some(count) if count <= Meta::MAX_KEY_FRAMES => Some(count as u32 + 1),
+            Some(_) => None,
+        };
+        if let ([Instance::Controlled { storage_id }], Some(key_frames)) = (object.instances.as_slice(), key_frames) {
+            let backend = self.backends.iter().position(|known| known == storage_id).unwrap_or_else(|| {
+                self.backends.push(*storage_id);
+                self.backends.len() - 1
+            });
+            return (key_frames << Meta::KEY_FRAMES_SHIFT) | backend as u32;
+        }
+        let details = Details { instances: object.instances.clone(), key_frame_count: object.key_frame_count };
+        Meta::DETAILS | self.details.insert(details)
+    }
+
+    /// Gives back what a row refers to, before it is written again or goes.
+    fn release_parts(&mut self, slot: u32) {
+        let Row { start, shape, users, meta, .. } = self.rows[slot as usize];
+        if start == WIDE {
+            self.wide.remove(&slot);
+        }
+        if (meta >> Meta::STATE_SHIFT) & Meta::STATE_MASK != Meta::ALLOCATED {
+            self.shapes.release(shape);
+            if users & LIST != 0 {
+                self.lists.remove(users & !LIST);
+            }
+        }
+        if meta & Meta::DETAILS != 0 {
+            self.details.remove(meta & Meta::PAYLOAD_MASK);
+        }
+    }
+
+    fn new_row(&mut self, id: &ObjectId) -> u32 {
+        let packed = self.pack_id(id);
+        let row = Row { id: packed, start: 0, shape: 0, users: 0, meta: 0 };
+        let slot = match self.free.pop() {
+            Some(slot) => {
+                self.rows[slot as usize] = row;
+                slot
+            }
+            None => {
+                self.rows.push(row);
+                (self.rows.len() - 1) as u32
+            }
+        };
+        let Self { rows, slots, hasher, .. } = self;
+        let hash_of = |slot: &u32| hasher.hash_one(rows[*slot as usize].id);
+        slots.insert_unique(hash_of(&slot), slot, hash_of);
+        slot
+    }
+
+    /// A UUID of TAMS has a version from 1 to 5 in the upper half of its seventh byte; a text has 0 there, and its
+    /// number in the last four bytes.
+    fn packed_id(&self, id: &ObjectId) -> Option<[u8; 16]> {
+        match id.view() {
+            ObjectIdView::Uuid(bytes) => Some(*bytes),
+            ObjectIdView::Text(text) => self.text_numbers.get(text).map(|number| text_id(*number)),
+        }
+    }
+
+    fn pack_id(&mut self, id: &ObjectId) -> [u8; 16] {
+        match id.view() {
+            ObjectIdView::Uuid(bytes) => *bytes,
+            ObjectIdView::Text(text) => {
+                let number = self.texts.insert(Arc::clone(text));
+                self.text_numbers.insert(Arc::clone(text), number);
+                text_id(number)
+            }
+        }
+    }
+}
+
+fn text_id(number: u32) -> [u8; 16] {
+    let mut packed = [0; 16];
+    packed[12..].copy_from_slice(&number.to_be_bytes());
+    packed
+}
+
+const fn object_start(start: i128, origin: Origin) -> i128 {
+    match origin {
+        Origin::Before(offset) => start - offset,
+        Origin::At(start) => start,
+    }
+}
+
+/// Start, length in nanoseconds, and how it ends, of a range that is finite with an inclusive start.
+pub(super) fn parts(range: &TimeRange) -> (i128, i128, Clusivity) {
+    match (range.start(), range.end()) {
+        (Some((start, _)), Some((end, clusivity))) => (start.as_nanos(), end.as_nanos() - start.as_nanos(), clusivity),
+        _ => (0, 0, Clusivity::Exclusive),
+    }
+}
+
+/// The range with these [`parts`].
+pub(super) fn range_of(start: i128, length: i128, end: Clusivity) -> TimeRange {
+    let at = |nanos| Timestamp::from_nanos(nanos).expect("a stored range lies within the range of timestamps");
+    TimeRange::new(Some((at(start), Clusivity::Inclusive)), Some((at(start + length), end)))
+}

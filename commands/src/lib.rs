@@ -1,0 +1,32 @@
+//! Decisions: what may happen next, given all that has happened.
+//!
+//! [`decide`] reads the [`State`] and says which events a [`Command`] leads to, or why it is refused; [`State::fold`]
+//! takes what happened into account and never judges. Both are pure: no I/O, no clock, no randomness; times and fresh
+//! ids arrive in the command's [`Context`]. The state is a fold of the log and nothing else, so that every node that has
+//! read the same records decides alike.
+//!
+//! Guarantees, where commands are decided one after the other against the state of the log's tip: segments of a Flow do
+//! not overlap (L6), a used object is never given away (L7), a Source exists exactly while it has a Flow (L8),
+//! `collected_by` is the inverse of `flow_collection` (L9).
+
+mod command;
+mod decide;
+mod flow;
+pub mod inventory;
+mod memory;
+mod rejection;
+mod segment;
+mod service;
+mod source;
+mod state;
+mod storage;
+
+pub use command::{
+    AllocateStorage, ChosenBy, Command, Context, DeleteFlow, DeleteSegments, FlowMetadata, FlowProperty,
+    IdempotencyKey, NewSegment, PostSegments, PutFlow, Request, RequestShape, SetFlowProperty, SetSourceProperty,
+    SourceProperty, Technical, UncontrolledInstance, UpdateService,
+};
+pub use decide::{Decision, Handled, decide, handle};
+pub use memory::Memory;
+pub use rejection::Rejection;
+pub use state::{Corrupt, FlowState, SourceState, State, StateParts};

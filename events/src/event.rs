@@ -1,0 +1,261 @@
+//! What can have happened: one enum, past tense, facts only.
+//!
+//! An event carries what a notification about it needs, so that a subscriber who is hours late is still told the truth
+//! of that moment from the log alone. Structs are frozen once released: optional fields may be added; anything else is
+//! a new version with an upcaster in [`Event`]'s decoder, and its golden bytes.
+
+use std::fmt;
+
+use serde::de::{Deserialize, Deserializer, Error, SeqAccess, Visitor};
+use serde::ser::{Serialize, SerializeTuple, Serializer};
+use serde::{Deserialize as DeriveDeserialize, Serialize as DeriveSerialize};
+
+use crate::{
+    Flow, FlowId, Incarnation, Instance, Instant, ObjectId, Segment, Source, SourceCollectionItem, SourceId, StorageId,
+    TimeRange,
+};
+
+/// Declares [`Event`] with its written form: a tuple of type, version and payload. Type and version stand outside the
+/// payload so that it decodes directly; a tag inside it would have to be searched for first.
+macro_rules! events {
+    ($($(#[$doc:meta])* $variant:ident($payload:ty) = $tag:literal, $version:literal;)*) => {
+        /// Something that happened.
+        #[derive(Debug, Clone, PartialEq)]
+        pub enum Event {
+            $($(#[$doc])* $variant($payload),)*
+        }
+
+        impl Event {
+            /// The name of the event's type in the log.
+            pub const fn kind(&self) -> &'static str {
+                match self {
+                    $(Self::$variant(_) => $tag,)*
+                }
+            }
+        }
+
+        $(impl From<$payload> for Event {
+            fn from(payload: $payload) -> Self {
+                Self::$variant(payload)
+            }
+        })*
+
+        impl Serialize for Event {
+            fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+                let mut tuple = serializer.serialize_tuple(3)?;
+                match self {
+                    $(Self::$variant(payload) => {
+                        tuple.serialize_element($tag)?;
+                        tuple.serialize_element(&($version as u16))?;
+                        tuple.serialize_element(payload)?;
+                    })*
+                }
+                tuple.end()
+            }
+        }
+
+        impl<'de> Visitor<'de> for EventVisitor {
+            type Value = Event;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("an event: its type, version and payload")
+            }
+
+            fn visit_seq<A: SeqAccess<'de>>(self, mut sequence: A) -> Result<Event, A::Error> {
+                let kind: &str = sequence.next_element()?.ok_or_else(|| A::Error::invalid_length(0, &self))?;
+                let version: u16 = sequence.next_element()?.ok_or_else(|| A::Error::invalid_length(1, &self))?;
+                match (kind, version) {
+                    $(($tag, $version) => {
+                        let payload = sequence.next_element()?.ok_or_else(|| A::Error::invalid_length(2, &self))?;
+                        Ok(Event::$variant(payload))
+                    })*
+                    _ => Err(A::Error::custom(format_args!(
+                        "event {kind:?} version {version} is not known to this version of tapelog"
+                    ))),
+                }
+            }
+        }
+    };
+}
+
+struct EventVisitor;
+
+impl<'de> Deserialize<'de> for Event {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_tuple(3, EventVisitor)
+    }
+}
+
+events! {
+    /// The first event of every log.
+    LogStarted(LogStarted) = "log_started", 1;
+    /// The store was given a name or description.
+    ServiceUpdated(ServiceUpdated) = "service_updated", 1;
+    /// A Source appeared, with its first Flow.
+    SourceCreated(SourceCreated) = "source_created", 1;
+    /// A Source's metadata changed.
+    SourceUpdated(SourceUpdated) = "source_updated", 1;
+    /// A Source went, with its last Flow.
+    SourceDeleted(SourceDeleted) = "source_deleted", 1;
+    /// A Flow was created.
+    FlowCreated(FlowCreated) = "flow_created", 1;
+    /// A Flow's metadata changed.
+    FlowUpdated(FlowUpdated) = "flow_updated", 1;
+    /// A Flow was deleted, with all its segments.
+    FlowDeleted(FlowDeleted) = "flow_deleted", 1;
+    /// Ids and places were given out for objects to come.
+    ObjectsAllocated(ObjectsAllocated) = "objects_allocated", 1;
+    /// Segments were added to a Flow.
+    SegmentsAdded(SegmentsAdded) = "segments_added", 1;
+    /// Segments were deleted from a Flow.
+    SegmentsDeleted(SegmentsDeleted) = "segments_deleted", 1;
+}
+
+/// What collected a Flow and its Source at that moment: what subscribers filter by (12.3).
+#[derive(Debug, Clone, Default, PartialEq, Eq, DeriveSerialize, DeriveDeserialize)]
+pub struct Membership {
+    /// The Flows that collect the Flow.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub flow: Vec<FlowId>,
+    /// The Sources that collect the Source.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub source: Vec<SourceId>,
+}
+
+impl Membership {
+    fn is_none(&self) -> bool {
+        self.flow.is_empty() && self.source.is_empty()
+    }
+}
+
+/// The first event of every log.
+#[derive(Debug, Clone, PartialEq, Eq, DeriveSerialize, DeriveDeserialize)]
+pub struct LogStarted {
+    /// Names this life of the log.
+    pub incarnation: Incarnation,
+}
+
+/// The store was given a name or description.
+#[derive(Debug, Clone, PartialEq, Eq, DeriveSerialize, DeriveDeserialize)]
+pub struct ServiceUpdated {
+    /// The name, if it has one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub name: Option<String>,
+    /// The description, if it has one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub description: Option<String>,
+}
+
+/// A Source appeared, with its first Flow.
+#[derive(Debug, Clone, PartialEq, DeriveSerialize, DeriveDeserialize)]
+pub struct SourceCreated {
+    /// The Source.
+    pub source: Source,
+}
+
+/// A Source's metadata changed.
+#[derive(Debug, Clone, PartialEq, DeriveSerialize, DeriveDeserialize)]
+pub struct SourceUpdated {
+    /// The Source, as it is from now on.
+    pub source: Source,
+    /// The Sources that collect it.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub collected_by: Vec<SourceId>,
+    /// The Sources that it collects.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub source_collection: Vec<SourceCollectionItem>,
+}
+
+/// A Source went, with its last Flow.
+#[derive(Debug, Clone, PartialEq, Eq, DeriveSerialize, DeriveDeserialize)]
+pub struct SourceDeleted {
+    /// The Source.
+    pub source_id: SourceId,
+    /// The Sources that collected it until then.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub collected_by: Vec<SourceId>,
+}
+
+/// A Flow was created.
+#[derive(Debug, Clone, PartialEq, DeriveSerialize, DeriveDeserialize)]
+pub struct FlowCreated {
+    /// The Flow.
+    pub flow: Flow,
+    /// The Sources that collect its Source.
+    #[serde(default, skip_serializing_if = "Membership::is_none")]
+    pub collected_by: Membership,
+}
+
+/// A Flow's metadata changed.
+#[derive(Debug, Clone, PartialEq, DeriveSerialize, DeriveDeserialize)]
+pub struct FlowUpdated {
+    /// The Flow, as it is from now on.
+    pub flow: Flow,
+    /// When its segments changed last, if they ever did.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub segments_updated: Option<Instant>,
+    /// What collects it.
+    #[serde(default, skip_serializing_if = "Membership::is_none")]
+    pub collected_by: Membership,
+}
+
+/// A Flow was deleted, with all its segments.
+#[derive(Debug, Clone, PartialEq, Eq, DeriveSerialize, DeriveDeserialize)]
+pub struct FlowDeleted {
+    /// The Flow.
+    pub flow_id: FlowId,
+    /// Its Source.
+    pub source_id: SourceId,
+    /// What collected it until then.
+    #[serde(default, skip_serializing_if = "Membership::is_none")]
+    pub collected_by: Membership,
+}
+
+/// Ids and places were given out for objects to come (section 7).
+#[derive(Debug, Clone, PartialEq, Eq, DeriveSerialize, DeriveDeserialize)]
+pub struct ObjectsAllocated {
+    /// The Flow that must register them first.
+    pub flow_id: FlowId,
+    /// Where their bytes go.
+    pub storage_id: StorageId,
+    /// Their ids.
+    pub object_ids: Vec<ObjectId>,
+    /// The MIME type that they are uploaded with.
+    pub content_type: String,
+}
+
+/// Segments were added to a Flow (section 6).
+#[derive(Debug, Clone, PartialEq, DeriveSerialize, DeriveDeserialize)]
+pub struct SegmentsAdded {
+    /// The Flow.
+    pub flow_id: FlowId,
+    /// Its Source.
+    pub source_id: SourceId,
+    /// What collects it.
+    #[serde(default, skip_serializing_if = "Membership::is_none")]
+    pub collected_by: Membership,
+    /// Where the objects' bytes lie; segments refer to these by index.
+    pub instances: Vec<Instance>,
+    /// The segments, in the order of the request.
+    pub segments: Vec<Segment>,
+}
+
+/// Segments were deleted from a Flow (9.1): all that lay entirely inside the range, or, when an object is named, those
+/// of them that used it.
+#[derive(Debug, Clone, PartialEq, Eq, DeriveSerialize, DeriveDeserialize)]
+pub struct SegmentsDeleted {
+    /// The Flow.
+    pub flow_id: FlowId,
+    /// Its Source.
+    pub source_id: SourceId,
+    /// What collects it.
+    #[serde(default, skip_serializing_if = "Membership::is_none")]
+    pub collected_by: Membership,
+    /// From the start of the first deleted segment to the end of the last.
+    pub timerange: TimeRange,
+    /// The object that deleted segments used, where the deletion was limited to one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub object_id: Option<ObjectId>,
+    /// How many segments went.
+    pub count: u64,
+}

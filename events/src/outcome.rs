@@ -1,0 +1,94 @@
+//! What a command came to, as far as an answer to it must say: kept with the commit when the client gave an
+//! idempotency key, so that a repeated request gets the first one's answer.
+
+use serde::{Deserialize, Serialize};
+
+use crate::{ObjectId, StorageId, TimeRange};
+
+/// What a command came to.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Outcome {
+    /// A resource was created.
+    Created,
+    /// A resource was changed or deleted, or was already as asked for.
+    Done,
+    /// Segments were judged one by one; these were refused.
+    Segments {
+        /// The refused ones, in the order of the request.
+        failures: Vec<SegmentFailure>,
+    },
+    /// Objects were allocated.
+    Allocated {
+        /// Where their bytes go.
+        storage_id: StorageId,
+        /// Their ids, in the order of the request.
+        object_ids: Vec<ObjectId>,
+        /// The MIME type that they are uploaded with.
+        content_type: String,
+    },
+}
+
+/// A segment that was refused.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct SegmentFailure {
+    /// Its object.
+    pub object_id: ObjectId,
+    /// Its range.
+    pub timerange: TimeRange,
+    /// Why.
+    pub kind: SegmentFailureKind,
+}
+
+/// Why a segment was refused (section 6). The text says it in a sentence.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, thiserror::Error)]
+#[serde(rename_all = "snake_case")]
+pub enum SegmentFailureKind {
+    /// It is not a segment that could be stored, whatever stands in the store.
+    #[error("{reason}")]
+    Invalid {
+        /// Which field, and why.
+        reason: String,
+    },
+    /// Rule 9.
+    #[error("init_object_id is missing: the flow's essence_parameters say init_segments")]
+    InitRequired,
+    /// Rule 2.
+    #[error("timerange overlaps the segment {with} of this flow")]
+    Overlap {
+        /// The segment that stands there.
+        with: TimeRange,
+    },
+    /// Rule 4: the id is unknown and no addresses were given.
+    #[error("object_id is unknown: allocate it by POST /flows/{{flowId}}/storage, or give get_urls of where it lies")]
+    UnknownObject,
+    /// Rule 4.
+    #[error("object_id was allocated for another flow, which must register it first")]
+    AllocatedElsewhere,
+    /// Rule 4: an object's properties do not change with its re-use.
+    #[error("{property} differs from that of the object, which was registered before")]
+    ObjectDiffers {
+        /// Which property.
+        property: String,
+    },
+    /// Rule 7.
+    #[error("timerange less ts_offset, {asked}, lies outside the object's own range {object}")]
+    OutsideObject {
+        /// What the segment would use, on the object's timeline.
+        asked: TimeRange,
+        /// What there is.
+        object: TimeRange,
+    },
+    /// Rule 5.
+    #[error("get_urls label {label:?} is that of a storage backend")]
+    LabelOfBackend {
+        /// The label.
+        label: String,
+    },
+    /// Rule 5.
+    #[error("get_urls label {label:?} is given to another address of the object")]
+    LabelTaken {
+        /// The label.
+        label: String,
+    },
+}
