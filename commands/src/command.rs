@@ -104,22 +104,20 @@ pub enum Technical {
     /// From a profile.
     Profile(ProfileId),
     /// From the request.
-    Own {
-        /// See `Flow::format`.
-        format: Format,
-        /// See `Flow::codec`.
-        codec: Option<String>,
-        /// See `Flow::container`.
-        container: Option<String>,
-        /// See `Flow::avg_bit_rate`.
-        avg_bit_rate: Option<u64>,
-        /// See `Flow::segment_duration`.
-        segment_duration: Option<Rational>,
-        /// See `Flow::container_mapping`.
-        container_mapping: Option<ContainerMapping>,
-        /// See `Flow::essence_parameters`.
-        essence_parameters: Option<EssenceParameters>,
-    },
+    Own(Box<TechnicalMetadata>),
+}
+
+/// The technical metadata of a Flow (`flow-technical.json` and what its format adds).
+#[derive(Debug, Clone, PartialEq)]
+#[expect(missing_docs, reason = "each is the field of `Flow` with its name")]
+pub struct TechnicalMetadata {
+    pub format: Format,
+    pub codec: Option<String>,
+    pub container: Option<String>,
+    pub avg_bit_rate: Option<u64>,
+    pub segment_duration: Option<Rational>,
+    pub container_mapping: Option<ContainerMapping>,
+    pub essence_parameters: Option<EssenceParameters>,
 }
 
 /// Changes one property of a Flow.

@@ -10,7 +10,7 @@ use tapelog_events::{
 
 use crate::{
     Context, Decision, DeleteFlow, FlowMetadata, FlowProperty, FlowState, PutFlow, Rejection, SetFlowProperty, State,
-    Technical,
+    Technical, TechnicalMetadata,
 };
 
 /// Creates a Flow, or replaces what clients own of it (5.2).
@@ -137,19 +137,19 @@ fn merged(context: &Context<'_>, command: &PutFlow, before: Option<&FlowState>) 
         flow_collection,
         technical,
     } = command.metadata.clone();
-    let (format, codec, container, avg_bit_rate, segment_duration, container_mapping, essence_parameters) =
-        match technical {
-            Technical::Profile(profile_id) => return Err(Rejection::UnknownProfile(profile_id)),
-            Technical::Own {
-                format,
-                codec,
-                container,
-                avg_bit_rate,
-                segment_duration,
-                container_mapping,
-                essence_parameters,
-            } => (format, codec, container, avg_bit_rate, segment_duration, container_mapping, essence_parameters),
-        };
+    let technical = match technical {
+        Technical::Profile(profile_id) => return Err(Rejection::UnknownProfile(profile_id)),
+        Technical::Own(technical) => *technical,
+    };
+    let TechnicalMetadata {
+        format,
+        codec,
+        container,
+        avg_bit_rate,
+        segment_duration,
+        container_mapping,
+        essence_parameters,
+    } = technical;
     let actor = || Some(context.actor.to_owned());
     let fresh_version = || context.commit_id.to_string();
     let mut flow = Flow {

@@ -24,7 +24,7 @@ mod storage;
 pub use command::{
     AllocateStorage, ChosenBy, Command, Context, DeleteFlow, DeleteSegments, FlowMetadata, FlowProperty,
     IdempotencyKey, NewSegment, PostSegments, PutFlow, Request, RequestShape, SetFlowProperty, SetSourceProperty,
-    SourceProperty, Technical, UncontrolledInstance, UpdateService,
+    SourceProperty, Technical, TechnicalMetadata, UncontrolledInstance, UpdateService,
 };
 pub use decide::{Decision, Handled, decide, handle};
 pub use memory::Memory;
