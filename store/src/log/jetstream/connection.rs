@@ -1,0 +1,82 @@
+//! The connection to NATS, which comes back by itself.
+
+use std::time::Duration;
+
+use async_nats::connection::State;
+use async_nats::{Client, ConnectOptions, Event};
+use tokio::sync::watch;
+use tracing::{info, warn};
+
+use crate::log::Unreachable;
+
+/// How the server lists this client.
+const NAME: &str = "tapelog";
+/// How long one attempt to connect may take.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
+/// A connection without answer to two of these is given up: about six seconds after the network went away.
+const PING_INTERVAL: Duration = Duration::from_secs(2);
+/// How long to wait between attempts to connect again: doubles from the first to the last.
+const FIRST_DELAY: Duration = Duration::from_millis(100);
+const LAST_DELAY: Duration = Duration::from_secs(2);
+/// How many messages may wait to be taken from one subscription. More are never asked for at once.
+pub(super) const SUBSCRIPTION_CAPACITY: usize = 64 * 1024;
+
+/// A connection to NATS, which comes back by itself, for ever. Clones share it.
+#[derive(Debug, Clone)]
+pub struct Connection {
+    client: Client,
+    connects: watch::Receiver<u64>,
+}
+
+impl Connection {
+    /// Connects to the server at `url`; `options` say with which credentials.
+    ///
+    /// # Errors
+    /// When no connection comes about at the first attempt.
+    pub async fn open(url: &str, options: ConnectOptions) -> Result<Self, Unreachable> {
+        let (sender, connects) = watch::channel(0);
+        let client = options
+            .name(NAME)
+            .connection_timeout(CONNECT_TIMEOUT)
+            .ping_interval(PING_INTERVAL)
+            .max_reconnects(None)
+            .reconnect_delay_callback(delay)
+            .subscription_capacity(SUBSCRIPTION_CAPACITY)
+            .event_callback(move |event| {
+                match &event {
+                    Event::Connected => {
+                        info!("connected to the log's server");
+                        sender.send_modify(|count| *count += 1);
+                    }
+                    event => warn!(%event, "connection to the log's server changed"),
+                }
+                std::future::ready(())
+            })
+            .connect(url)
+            .await
+            .map_err(|error| Unreachable(error.into()))?;
+        Ok(Self { client, connects })
+    }
+
+    /// The client, for other uses of the same connection.
+    pub fn client(&self) -> &Client {
+        &self.client
+    }
+
+    /// Whether the connection stands right now.
+    pub fn is_connected(&self) -> bool {
+        self.client.connection_state() == State::Connected
+    }
+
+    /// Changes whenever the connection was made anew.
+    pub(super) fn connects(&self) -> watch::Receiver<u64> {
+        let mut connects = self.connects.clone();
+        connects.mark_unchanged();
+        connects
+    }
+}
+
+fn delay(attempts: usize) -> Duration {
+    let doublings = u32::try_from(attempts.saturating_sub(1)).unwrap_or(u32::MAX).min(16);
+    (FIRST_DELAY * 2_u32.pow(doublings)).min(LAST_DELAY)
+}

@@ -1,0 +1,191 @@
+//! The log on NATS JetStream: one stream with one subject, read without filter and without acknowledgements.
+
+mod connection;
+mod deliveries;
+mod open;
+
+use std::error::Error as _;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_nats::HeaderMap;
+use async_nats::header::{NATS_EXPECTED_LAST_SEQUENCE, NATS_EXPECTED_STREAM};
+use async_nats::jetstream::context::{Context, ContextBuilder, PublishError, PublishErrorKind};
+use async_nats::jetstream::stream::{RawMessageErrorKind, Stream};
+use async_nats::jetstream::{self, ErrorCode};
+use bytes::Bytes;
+use tapelog_events::{Incarnation, Instant, Seq};
+use tokio::task::spawn_blocking;
+
+use super::follow::in_order;
+use super::marker::Marker;
+pub use super::marker::MarkerError;
+use super::{AppendError, Cause, Entries, Log, Unreachable};
+pub use connection::Connection;
+use deliveries::Subscription;
+pub use open::OpenError;
+
+/// What the headers of a message may take of the server's `max_payload`, in bytes.
+const HEADER_BYTES: usize = 1024;
+
+/// How the log is kept.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct JetStreamSettings {
+    /// The name of the stream: letters, digits, `_` and `-`. Its one subject is `<stream>.records`.
+    pub stream: String,
+    /// On how many servers a new stream is kept: 1, 3 or 5.
+    pub replicas: usize,
+    /// How long the server may take to answer before the outcome counts as unknown.
+    pub request_timeout: Duration,
+}
+
+impl Default for JetStreamSettings {
+    fn default() -> Self {
+        Self { stream: "TAPELOG".to_owned(), replicas: 1, request_timeout: Duration::from_secs(5) }
+    }
+}
+
+/// The log on NATS JetStream. Clones share it.
+#[derive(Debug, Clone)]
+pub struct JetStreamLog {
+    inner: Arc<Inner>,
+}
+
+#[derive(Debug)]
+struct Inner {
+    connection: Connection,
+    context: Context,
+    stream: Stream<()>,
+    name: String,
+    subject: String,
+    incarnation: Incarnation,
+    marker: PathBuf,
+    /// What the stream's own configuration allows, in bytes.
+    max_message: usize,
+}
+
+impl JetStreamLog {
+    /// Opens the log. Where `marker` says that there was one, it must still be the same; where there is no marker, a log
+    /// that is found is taken over, and made if there is none. `now` is written into the first record of a new log.
+    ///
+    /// # Errors
+    /// When the log is not what it was, is not configured as a log must be, or cannot be reached.
+    pub async fn open(
+        connection: &Connection,
+        settings: &JetStreamSettings,
+        marker: &Path,
+        now: Instant,
+    ) -> Result<Self, OpenError> {
+        let context = ContextBuilder::new().timeout(settings.request_timeout).build(connection.client().clone());
+        let opened = open::open(&context, settings, marker, now).await?;
+        let inner = Inner {
+            connection: connection.clone(),
+            stream: opened.stream,
+            name: settings.stream.clone(),
+            subject: open::subject(&settings.stream),
+            context,
+            incarnation: opened.incarnation,
+            marker: marker.to_owned(),
+            max_message: opened.max_message,
+        };
+        Ok(Self { inner: Arc::new(inner) })
+    }
+
+    /// Which life of the log this is.
+    pub fn incarnation(&self) -> Incarnation {
+        self.inner.incarnation
+    }
+
+    /// Notes outside of the log that it holds this record, so that a start notices when it does not any more. For
+    /// moments that are rare, such as a checkpoint or a shutdown.
+    ///
+    /// # Errors
+    /// When the marker file cannot be written.
+    pub async fn remember(&self, seq: Seq) -> Result<(), MarkerError> {
+        let inner = Arc::clone(&self.inner);
+        let write = move || {
+            let marker = Marker { stream: inner.name.clone(), incarnation: inner.incarnation, last_seq: seq };
+            marker.store(&inner.marker)
+        };
+        spawn_blocking(write).await.expect("writing the marker does not panic, and nothing aborts it")
+    }
+}
+
+impl Log for JetStreamLog {
+    async fn append(&self, after: Seq, payload: Bytes) -> Result<(), AppendError> {
+        let Inner { context, subject, name, .. } = &*self.inner;
+        // The client would keep the message until there is a connection again, and its outcome would be unknown.
+        if !self.is_connected() {
+            return Err(AppendError::Refused("not connected to the server".into()));
+        }
+        let mut headers = HeaderMap::new();
+        headers.insert(NATS_EXPECTED_STREAM, name.as_str());
+        headers.insert(NATS_EXPECTED_LAST_SEQUENCE, after.0.to_string());
+        let sent = context.publish_with_headers(subject.clone(), headers, payload).await.map_err(not_sent)?;
+        let ack = sent.await.map_err(not_acknowledged)?;
+        if ack.sequence != after.next().0 {
+            let text = format!("record was expected at {}, but acknowledged at {}", after.next(), ack.sequence);
+            return Err(AppendError::Unknown(text.into()));
+        }
+        Ok(())
+    }
+
+    async fn read(&self, seq: Seq) -> Result<Option<Bytes>, Unreachable> {
+        match self.inner.stream.get_raw_message(seq.0).await {
+            Ok(message) => Ok(Some(message.payload)),
+            Err(error) if error.kind() == RawMessageErrorKind::NoMessageFound => Ok(None),
+            Err(error) => Err(unreachable(error)),
+        }
+    }
+
+    async fn tip(&self) -> Result<Seq, Unreachable> {
+        let info = self.inner.stream.get_info().await.map_err(unreachable)?;
+        Ok(Seq(info.state.last_sequence))
+    }
+
+    fn follow(&self, from: Seq) -> Entries {
+        in_order(Subscription::new(self.clone()), from)
+    }
+
+    fn max_payload(&self) -> usize {
+        let server = self.inner.connection.client().server_info().max_payload;
+        server.min(self.inner.max_message).saturating_sub(HEADER_BYTES)
+    }
+
+    fn is_connected(&self) -> bool {
+        self.inner.connection.is_connected()
+    }
+}
+
+/// Whatever fails before the message is given to the connection leaves the log as it is.
+fn not_sent(error: PublishError) -> AppendError {
+    match error.kind() {
+        PublishErrorKind::MaxPayloadExceeded => AppendError::TooLarge,
+        _ => AppendError::Refused(error.into()),
+    }
+}
+
+/// After that, only an answer that the server gives before it stores anything is certain.
+fn not_acknowledged(error: PublishError) -> AppendError {
+    let answer = error.source().and_then(|source| source.downcast_ref::<jetstream::Error>());
+    match (error.kind(), answer.map(jetstream::Error::error_code)) {
+        (PublishErrorKind::WrongLastSequence, _) => AppendError::Conflict,
+        // Nobody was there to take the message.
+        (PublishErrorKind::StreamNotFound, _) => AppendError::Refused(error.into()),
+        (_, Some(ErrorCode::STREAM_MESSAGE_EXCEEDS_MAXIMUM)) => AppendError::TooLarge,
+        (
+            _,
+            Some(
+                ErrorCode::STREAM_NOT_MATCH
+                | ErrorCode::ACCOUNT_RESOURCES_EXCEEDED
+                | ErrorCode::STORAGE_RESOURCES_EXCEEDED,
+            ),
+        ) => AppendError::Refused(error.into()),
+        _ => AppendError::Unknown(error.into()),
+    }
+}
+
+fn unreachable(error: impl Into<Cause>) -> Unreachable {
+    Unreachable(error.into())
+}
