@@ -1,5 +1,6 @@
 //! Flows: their metadata, and the Sources that come and go with them (sections 4 and 5).
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use hashbrown::HashSet;
@@ -197,11 +198,15 @@ fn merged(context: &Context<'_>, command: &PutFlow, before: Option<&FlowState>) 
 /// The event of a changed Flow, whose `metadata_updated` becomes now.
 fn updated(state: &State, before: &FlowState, context: &Context<'_>, mut flow: Flow) -> Event {
     flow.metadata_updated = context.at;
-    Event::FlowUpdated(FlowUpdated {
-        flow,
-        segments_updated: before.segments_updated,
-        collected_by: state.membership(before),
-    })
+    let mut collected_by = state.membership(before);
+    if flow.source_id != before.flow.source_id {
+        // The Flow takes what collects it along to its new Source.
+        let collectors = before.collected_by.iter().filter_map(|collector| state.flow(*collector));
+        let along = collectors.map(|collector| collector.flow.source_id);
+        let sources: BTreeSet<_> = state.collectors_of_source(flow.source_id).into_iter().chain(along).collect();
+        collected_by.source = sources.into_iter().collect();
+    }
+    Event::FlowUpdated(FlowUpdated { flow, segments_updated: before.segments_updated, collected_by })
 }
 
 /// A new Source takes format, label, description and tags from its first Flow, once (section 4).

@@ -5,7 +5,8 @@ use std::sync::Arc;
 
 use hashbrown::HashMap;
 use tapelog_events::{
-    Commit, Event, Flow, FlowId, Idempotency, Incarnation, Instant, Membership, Source, SourceCollectionItem, SourceId,
+    Commit, Event, Flow, FlowId, Idempotency, Incarnation, Instant, Membership, ObjectId, Source, SourceCollectionItem,
+    SourceId,
 };
 
 use crate::inventory::{Contradiction, Inventory};
@@ -31,6 +32,18 @@ pub enum Corrupt {
     /// An event about a Source that does not exist (L8).
     #[error("event names the unknown source {0} (L8)")]
     UnknownSource(SourceId),
+    /// A Source that still has Flows was deleted (L8).
+    #[error("event deletes the source {0}, which still has flows (L8)")]
+    SourceInUse(SourceId),
+    /// A Source was created that exists.
+    #[error("event creates the source {0}, which exists")]
+    SourceExists(SourceId),
+    /// A Flow was created that exists.
+    #[error("event creates the flow {0}, which exists")]
+    FlowExists(FlowId),
+    /// The id of an object was given out that exists (L7).
+    #[error("event allocates the object {0}, which exists (L7)")]
+    ObjectExists(ObjectId),
 }
 
 /// A Flow as decisions see it.
@@ -285,16 +298,30 @@ impl State {
                 self.description.clone_from(&event.description);
             }
             Event::SourceCreated(event) => {
+                let id = event.source.id;
+                if self.sources.contains_key(&id) {
+                    return Err(Corrupt::SourceExists(id));
+                }
                 let source = SourceState { source: Arc::new(event.source.clone()), flows: BTreeSet::new() };
-                self.put_source(event.source.id, Some(source));
+                self.put_source(id, Some(source));
             }
             Event::SourceUpdated(event) => {
                 let id = event.source.id;
                 self.change_source(id, |source| source.source = Arc::new(event.source.clone()))?;
             }
-            Event::SourceDeleted(event) => self.put_source(event.source_id, None),
+            Event::SourceDeleted(event) => {
+                let id = event.source_id;
+                let source = self.sources.get(&id).ok_or(Corrupt::UnknownSource(id))?;
+                if !source.flows.is_empty() {
+                    return Err(Corrupt::SourceInUse(id));
+                }
+                self.put_source(id, None);
+            }
             Event::FlowCreated(event) => {
                 let flow = Arc::new(event.flow.clone());
+                if self.flows.contains_key(&flow.id) {
+                    return Err(Corrupt::FlowExists(flow.id));
+                }
                 self.inventory.create_flow(flow.id);
                 self.change_source(flow.source_id, |source| {
                     source.flows.insert(flow.id);
@@ -326,6 +353,9 @@ impl State {
             Event::ObjectsAllocated(event) => {
                 let flow = self.slot(event.flow_id)?;
                 for id in &event.object_ids {
+                    if self.inventory.object_slot(id).is_some() {
+                        return Err(Corrupt::ObjectExists(id.clone()));
+                    }
                     self.inventory.allocate(id, flow, event.storage_id, at);
                 }
             }
@@ -408,9 +438,6 @@ impl State {
     /// Makes or breaks the inverse of a Flow's collection (L9).
     fn link_members(&mut self, flow: &Flow, link: Link) -> Result<(), Corrupt> {
         for member in flow.members() {
-            if !self.flows.contains_key(&member.id) {
-                continue;
-            }
             self.change_flow(member.id, |state| {
                 match link {
                     Link::Make => state.collected_by.insert(flow.id),

@@ -3,13 +3,12 @@
 use hashbrown::HashSet;
 use tapelog_events::{Event, ObjectsAllocated, Outcome};
 
+use crate::flow::ensure_writable;
 use crate::{AllocateStorage, ChosenBy, Decision, Rejection, State};
 
 pub(crate) fn allocate(state: &State, command: &AllocateStorage) -> Result<Decision, Rejection> {
     let flow = &state.flow(command.flow_id).ok_or(Rejection::FlowNotFound(command.flow_id))?.flow;
-    if flow.is_read_only() {
-        return Err(Rejection::ReadOnly(flow.id));
-    }
+    ensure_writable(flow)?;
     let container = flow.container.clone().ok_or(Rejection::NoContainer(flow.id))?;
     let inventory = state.inventory();
     let taken = command.object_ids.iter().filter(|id| inventory.object_slot(id).is_some());

@@ -7,7 +7,8 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 
-/// A moment in UTC, in microseconds since the Unix epoch. JSON form: RFC 3339 with a `Z` (section 11).
+/// A moment in UTC, in microseconds since the Unix epoch. JSON form: RFC 3339 with a `Z` (section 11), which has the
+/// years 0 to 9999 and no others.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
 pub struct Instant(i64);
 
@@ -17,9 +18,21 @@ pub struct Instant(i64);
 pub struct InvalidInstant;
 
 impl Instant {
-    /// The moment this many microseconds after the Unix epoch.
+    /// The first moment of the year 0.
+    pub const MIN: Self = Self(-62_167_219_200_000_000);
+
+    /// The last moment of the year 9999.
+    pub const MAX: Self = Self(253_402_300_799_999_999);
+
+    /// The moment this many microseconds after the Unix epoch, or the nearest that there is.
     pub const fn from_micros(micros: i64) -> Self {
-        Self(micros)
+        if micros < Self::MIN.0 {
+            Self::MIN
+        } else if micros > Self::MAX.0 {
+            Self::MAX
+        } else {
+            Self(micros)
+        }
     }
 
     /// Microseconds since the Unix epoch.
@@ -62,7 +75,8 @@ impl FromStr for Instant {
 
     fn from_str(text: &str) -> Result<Self, InvalidInstant> {
         let moment = OffsetDateTime::parse(text, &Rfc3339).map_err(|_| InvalidInstant)?;
-        i64::try_from(moment.unix_timestamp_nanos() / 1000).map(Self).map_err(|_| InvalidInstant)
+        let micros = i64::try_from(moment.unix_timestamp_nanos().div_euclid(1000)).map_err(|_| InvalidInstant)?;
+        if (Self::MIN.0..=Self::MAX.0).contains(&micros) { Ok(Self(micros)) } else { Err(InvalidInstant) }
     }
 }
 
@@ -78,7 +92,9 @@ impl<'de> Deserialize<'de> for Instant {
             let text = std::borrow::Cow::<'de, str>::deserialize(deserializer)?;
             text.parse().map_err(serde::de::Error::custom)
         } else {
-            i64::deserialize(deserializer).map(Self)
+            let micros = i64::deserialize(deserializer)?;
+            let moment = Self::from_micros(micros);
+            if moment.0 == micros { Ok(moment) } else { Err(serde::de::Error::custom(InvalidInstant)) }
         }
     }
 }

@@ -1,1 +1,23 @@
-//! Placeholder.
+//! The tables: what the log comes to, kept ready to be read.
+//!
+//! [`Tables`] is a plain value: a fold of the log with the indexes that listings need, and the queries over it. [`Live`]
+//! is where a server keeps it, and [`Projector`] what keeps it up to date. [`checkpoint`] stores it as Parquet, so that
+//! a start need not read the whole log; [`verify`] proves that tables and checkpoints are what the log says.
+//!
+//! Guarantees: every record of the log is applied exactly once and in order, or the tables stop and say so; tables at
+//! one position of one log are equal, however they came about. Assumes that records were decided by `tapelog-commands`.
+//! Knows neither HTTP nor who may read what.
+
+pub mod checkpoint;
+mod live;
+mod projector;
+mod rows;
+pub mod tables;
+pub mod verify;
+
+pub use live::{Live, ReplaceError, WaitError};
+pub use projector::{Projector, ProjectorStatus};
+pub use tables::{
+    ApplyError, Direction, FlowFilter, FlowView, InvalidCursor, ListedSegment, Page, Paging, SegmentFilter,
+    SegmentPage, SortBy, SourceFilter, SourceView, StoredObject, Tables, TagCondition, TagFilter,
+};

@@ -14,6 +14,7 @@ mod timeline;
 
 use hashbrown::HashMap;
 use smallvec::SmallVec;
+use tapelog_events::time::Clusivity;
 use tapelog_events::{
     FlowId, Instance, Instant, ObjectId, Segment, SegmentsAdded, SegmentsDeleted, StorageId, TimeRange, Timestamp,
 };
@@ -54,12 +55,15 @@ pub enum Contradiction {
         /// The range that is stored.
         stored: TimeRange,
     },
-    /// A range that has no start or no end, or an object range that cannot be told.
-    #[error("segment {0} of an event has no finite range")]
+    /// A range that no segment can have, or an object's range that cannot be told: not finite, or without its start.
+    #[error("segment {0} of an event, or its object, has no finite range with an inclusive start")]
     Endless(TimeRange),
     /// A segment refers to an instance that its event does not list.
     #[error("a segment of an event refers to the instance number {0}, which the event does not list")]
     UnknownInstance(u32),
+    /// A segment of a checkpoint uses an object that is not there or not registered (L7).
+    #[error("segment of a checkpoint uses the object {0}, which is not registered (L7)")]
+    UnknownObject(ObjectId),
     /// An event about a Flow that does not exist.
     #[error("event names the unknown flow {0}")]
     UnknownFlow(FlowId),
@@ -220,10 +224,9 @@ impl Inventory {
         self.objects.id(slot)
     }
 
-    /// An object's own range; meaningless before it is registered.
+    /// An object's own range; never before it is registered.
     pub fn object_range(&self, slot: ObjectSlot) -> TimeRange {
-        let (start, length, end) = self.objects.extent(slot);
-        range_of(start, length, end)
+        self.objects.range(slot)
     }
 
     /// Where the bytes of an object are, in order of preference, and how many key frames it has.
@@ -264,7 +267,9 @@ impl Inventory {
     /// The segments that overlap a range, in order of time. Finding the first and the last costs O(log n).
     pub fn segments(&self, flow: FlowSlot, range: &TimeRange) -> impl DoubleEndedIterator<Item = StoredSegment> + '_ {
         let (from, to) = range.half_open_nanos();
-        self.timeline(flow).into_iter().flat_map(move |timeline| {
+        // Never has a place among the numbers, yet no segment reaches into it.
+        let timeline = self.timeline(flow).filter(|_| from < to);
+        timeline.into_iter().flat_map(move |timeline| {
             // Only the last segment that starts before the range can reach into it.
             let reaching = timeline.last_at_or_before(from).filter(|entry| self.half_open_end(*entry) > from);
             let from = reaching.map_or(from, |entry| entry.start);
@@ -304,8 +309,9 @@ impl Inventory {
         if let Some(stored) = self.overlap(flow, &added) {
             return Err(Contradiction::Overlap { added, stored: stored.timerange });
         }
-        let (Some(_), Some(_)) = (added.start(), added.end()) else { return Err(Contradiction::Endless(added)) };
-        let (start, length, end) = parts(&added);
+        let (start, ..) = parts(&added).ok_or(Contradiction::Endless(added))?;
+        let whole = segment.whole_object().filter(|whole| parts(whole).is_some());
+        let whole = whole.ok_or(Contradiction::Endless(added))?;
         let usage = SegmentUse { start, flow };
         self.note_object(&segment.object_id);
         let known = self.objects.find(&segment.object_id).map(|slot| self.objects.get(slot));
@@ -322,7 +328,6 @@ impl Inventory {
                 object.instances.push(instance.clone());
             }
         }
-        let whole = segment.whole_object().ok_or(Contradiction::Endless(added))?;
         object.state = match object.state {
             ObjectState::Registered { range, first, mut uses } => {
                 uses.push(usage);
@@ -333,8 +338,31 @@ impl Inventory {
                 ObjectState::Registered { range: whole, first: Some(flow), uses: Uses::from_buf([usage]) }
             }
         };
-        let slot = self.objects.put(&segment.object_id, &object);
-        let (object_start, object_length, object_end) = self.objects.extent(slot);
+        let object = self.objects.put(&segment.object_id, &object);
+        let Segment { timerange, ts_offset, last_duration, sample_offset, sample_count, .. } = *segment;
+        self.place(flow, &StoredSegment { object, timerange, ts_offset, last_duration, sample_offset, sample_count })
+    }
+
+    /// Puts a segment back whose object has been put back with this use of it: for tables that are read from a
+    /// checkpoint.
+    ///
+    /// # Errors
+    /// When what is stored shows that this cannot have stood there.
+    pub fn restore_segment(&mut self, flow: FlowSlot, segment: &StoredSegment) -> Result<(), Contradiction> {
+        let added = segment.timerange;
+        if self.object_range(segment.object).is_never() {
+            return Err(Contradiction::UnknownObject(self.object_id(segment.object)));
+        }
+        match self.overlap(flow, &added) {
+            Some(stored) => Err(Contradiction::Overlap { added, stored: stored.timerange }),
+            None => self.place(flow, segment),
+        }
+    }
+
+    /// Puts a segment where none stands into its Flow's timeline.
+    fn place(&mut self, flow: FlowSlot, segment: &StoredSegment) -> Result<(), Contradiction> {
+        let (start, length, end) = parts(&segment.timerange).ok_or(Contradiction::Endless(segment.timerange))?;
+        let (object_start, object_length, object_end) = self.objects.extent(segment.object);
         let plain = (length, end) == (object_length, object_end)
             && start - object_start == segment.ts_offset.as_nanos()
             && segment.last_duration.is_none()
@@ -351,7 +379,7 @@ impl Inventory {
             })
         });
         if let Some(entry) = self.flows[flow.0 as usize].as_mut() {
-            entry.timeline.insert(Entry { start, object: slot, extra });
+            entry.timeline.insert(Entry { start, object: segment.object, extra });
             self.segments += 1;
         }
         self.note(|_| Undo::SegmentInserted(flow, start));
@@ -438,7 +466,11 @@ impl Inventory {
                 (length, end)
             }
         };
-        range_of(entry.start, length, end).half_open_nanos().1
+        let inclusive = match end {
+            Clusivity::Inclusive => 1,
+            Clusivity::Exclusive => 0,
+        };
+        entry.start + length + inclusive
     }
 
     fn stored(&self, entry: EntryRef<'_>) -> StoredSegment {

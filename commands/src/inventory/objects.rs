@@ -42,7 +42,7 @@ pub enum ObjectState {
     Registered {
         /// Its range on its own timeline.
         range: TimeRange,
-        /// The Flow that used it first, unless that was deleted.
+        /// The Flow that used it first, unless that uses it no more.
         first: Option<FlowSlot>,
         /// The segments that use it.
         uses: Uses,
@@ -181,9 +181,7 @@ impl Objects {
         let list = || self.lists.get(users & !LIST).expect("a row's list is kept as long as the row names it");
         let state = match (meta >> Meta::STATE_SHIFT) & Meta::STATE_MASK {
             Meta::ALLOCATED => ObjectState::Allocated { flow: FlowSlot(users), at: Instant::from_micros(start as i64) },
-            Meta::UNREFERENCED => {
-                ObjectState::Unreferenced { range: self.range(start, row.shape), since: list().since }
-            }
+            Meta::UNREFERENCED => ObjectState::Unreferenced { range: self.range(slot), since: list().since },
             _ => {
                 let (first, uses) = if users & LIST == 0 {
                     let flow = FlowSlot(users);
@@ -191,7 +189,7 @@ impl Objects {
                 } else {
                     (list().first, list().uses.clone())
                 };
-                ObjectState::Registered { range: self.range(start, row.shape), first, uses }
+                ObjectState::Registered { range: self.range(slot), first, uses }
             }
         };
         let (instances, key_frame_count) = self.instances(meta);
@@ -223,7 +221,7 @@ impl Objects {
         let (start, shape, users, state) = match &object.state {
             ObjectState::Allocated { flow, at } => (i128::from(at.as_micros()), 0, flow.0, Meta::ALLOCATED),
             ObjectState::Registered { range, first, uses } => {
-                let (start, length, end) = parts(range);
+                let (start, length, end) = parts(range).unwrap_or(EMPTY);
                 let whole_use = match uses.as_slice() {
                     [only] if *first == Some(only.flow) => Some(only),
                     _ => None,
@@ -244,7 +242,7 @@ impl Objects {
                 }
             }
             ObjectState::Unreferenced { range, since } => {
-                let (start, length, end) = parts(range);
+                let (start, length, end) = parts(range).unwrap_or(EMPTY);
                 let shape = self.shapes.acquire(Shape { origin: Origin::Before(0), length, end });
                 let list = UseList { first: None, uses: Uses::new(), since: *since };
                 (start, shape, LIST | self.lists.insert(list), Meta::UNREFERENCED)
@@ -286,9 +284,13 @@ impl Objects {
         self.slots.len()
     }
 
-    fn range(&self, start: i128, shape: u32) -> TimeRange {
-        let Shape { origin, length, end } = self.shapes.get(shape);
-        let start = object_start(start, origin);
+    /// The range of an object; never before it is registered.
+    pub fn range(&self, slot: ObjectSlot) -> TimeRange {
+        let meta = self.rows[slot.0 as usize].meta;
+        if (meta >> Meta::STATE_SHIFT) & Meta::STATE_MASK == Meta::ALLOCATED {
+            return TimeRange::NEVER;
+        }
+        let (start, length, end) = self.extent(slot);
         range_of(start, length, end)
     }
 
@@ -390,11 +392,16 @@ const fn object_start(start: i128, origin: Origin) -> i128 {
     }
 }
 
+/// The [`parts`] of the range without any point.
+const EMPTY: (i128, i128, Clusivity) = (0, 0, Clusivity::Exclusive);
+
 /// Start, length in nanoseconds, and how it ends, of a range that is finite with an inclusive start.
-pub(super) fn parts(range: &TimeRange) -> (i128, i128, Clusivity) {
+pub(super) fn parts(range: &TimeRange) -> Option<(i128, i128, Clusivity)> {
     match (range.start(), range.end()) {
-        (Some((start, _)), Some((end, clusivity))) => (start.as_nanos(), end.as_nanos() - start.as_nanos(), clusivity),
-        _ => (0, 0, Clusivity::Exclusive),
+        (Some((start, Clusivity::Inclusive)), Some((end, clusivity))) => {
+            Some((start.as_nanos(), end.as_nanos() - start.as_nanos(), clusivity))
+        }
+        _ => None,
     }
 }
 

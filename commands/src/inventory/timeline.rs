@@ -145,7 +145,7 @@ impl Timeline {
 
     fn at_or_before(&self, start: i128) -> Option<Place> {
         let (key, rows) = self.chunks.range(..=start).next_back()?;
-        let delta = u64::try_from(start - key).unwrap_or(u64::MAX);
+        let delta = u64::try_from(start.saturating_sub(*key)).unwrap_or(u64::MAX);
         let place = rows.partition_point(|row| row.delta <= delta);
         // A chunk is never empty, and its first row is at or after its key, but perhaps after `start`.
         match place.checked_sub(1) {

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use futures::{Stream, StreamExt, TryStreamExt, stream};
 use tapelog_events::Seq;
-use tokio::time::sleep;
+use tokio::time::{sleep, timeout};
 use tracing::{debug, warn};
 
 use super::{Broken, Entries, Entry, Unreachable};
@@ -14,6 +14,9 @@ use super::{Broken, Entries, Entry, Unreachable};
 /// jitter, since the few nodes of a deployment cannot overload the log's server by asking it at the same time.
 const FIRST_PAUSE: Duration = Duration::from_millis(10);
 const LAST_PAUSE: Duration = Duration::from_secs(1);
+/// After how long without a delivery the log is asked whether there is one to come: a consumer that lost the last record
+/// would not show it before the next.
+const IDLE: Duration = Duration::from_secs(5);
 /// How often in a row the log must say that a record is not there before it is believed: a leader that has just lost its
 /// place may answer once.
 const DENIALS: u32 = 5;
@@ -64,7 +67,15 @@ impl<S: Source> Follower<S> {
                 self.open().await?;
                 continue;
             };
-            match deliveries.try_next().await {
+            let Ok(delivery) = timeout(IDLE, deliveries.try_next()).await else {
+                if let Ok(Some(entry)) = self.source.read(self.next).await {
+                    debug!(missing = %self.next, "a consumer fell silent");
+                    self.deliveries = None;
+                    return Ok(self.advance(entry));
+                }
+                continue;
+            };
+            match delivery {
                 Ok(Some(entry)) if entry.seq == self.next => return Ok(self.advance(entry)),
                 Ok(Some(repeated)) if repeated.seq < self.next => {}
                 Ok(Some(later)) => {

@@ -84,7 +84,10 @@ impl Fetch<'_> {
                 bytes.extend_from_slice(&chunk);
                 if bytes.len() > LONGEST_INITIALIZATION {
                     let object_id = initialization.object_id.clone();
-                    return Err(ExportError::Damaged { object_id, reason: "an initialization segment this long" });
+                    return Err(ExportError::Damaged {
+                        object_id,
+                        reason: "its initialization segment is too long to be one",
+                    });
                 }
             }
             self.send(Piece::Initialization(bytes.into())).await;
@@ -97,7 +100,7 @@ impl Fetch<'_> {
             let mut response = match self.client.download(place, sent).await {
                 Ok(response) => response,
                 // The signature may have run out while this object waited for its turn.
-                Err(TamsError::Status { status: 400..=499, .. }) if attempt == 1 => {
+                Err(TamsError::Status { status: 400..=499, .. }) if attempt < MOST_ATTEMPTS => {
                     segment = self.again(segment).await?;
                     continue;
                 }

@@ -246,20 +246,28 @@ impl Session {
                 source: ProbeError::Missing(missing),
             })?);
         }
-        let pairs: Vec<(&Rendition, &RenditionFlows)> =
-            opened.iter().map(|opened| opened.rendition).zip(&planned).collect();
-        let collections: Vec<PlannedFlow> =
-            pairs.iter().filter_map(|pair| flows::collection(&ids, *pair, &pairs, &label)).collect();
-
         let store = Store::new(&self.client, self.options.concurrency);
         // Members of a collection have to exist before it does.
-        for flows in &planned {
-            for flow in flows.essences.iter().chain([&flows.owner]) {
-                store.ensure_flow(flow).await?;
+        for flows in &mut planned {
+            for flow in flows.essences.iter_mut().chain([&mut flows.owner]) {
+                flow.source_id = store.ensure_flow(flow).await?;
             }
         }
-        for flow in &collections {
-            store.ensure_flow(flow).await?;
+        let leading = &planned[0].owner;
+        if let Some(chosen) = self.options.source_id.filter(|chosen| *chosen != leading.source_id) {
+            return Err(IngestError::FlowMismatch {
+                id: leading.id,
+                property: "source_id",
+                found: leading.source_id.to_string().into(),
+                expected: chosen.to_string().into(),
+            });
+        }
+        let pairs: Vec<(&Rendition, &RenditionFlows)> =
+            opened.iter().map(|opened| opened.rendition).zip(&planned).collect();
+        let mut collections: Vec<PlannedFlow> =
+            pairs.iter().filter_map(|pair| flows::collection(&ids, *pair, &pairs, &label)).collect();
+        for flow in &mut collections {
+            flow.source_id = store.ensure_flow(flow).await?;
         }
 
         let total = input.renditions.iter().map(|rendition| rendition.pieces.len() as u64).sum();

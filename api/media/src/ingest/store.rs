@@ -109,19 +109,20 @@ impl<'a> Store<'a> {
     }
 
     /// Creates a flow, or makes sure that the one of this id can take the media. What people have
-    /// changed about an existing flow stays.
-    pub async fn ensure_flow(&self, flow: &PlannedFlow) -> Result<(), IngestError> {
+    /// changed about an existing flow stays, its source too. Returns the source that it has.
+    pub async fn ensure_flow(&self, flow: &PlannedFlow) -> Result<Uuid, IngestError> {
         let Some(existing) = self.client.flow(flow.id).await? else {
-            return Ok(self.client.put_flow(flow.id, &flow.document).await?);
+            self.client.put_flow(flow.id, &flow.document).await?;
+            return Ok(flow.source_id);
         };
-        for property in ["format", "codec", "container", "source_id"] {
+        for property in ["format", "codec", "container"] {
             let (found, expected) = (&existing[property], &flow.document[property]);
             if found != expected {
                 let (found, expected) = (found.clone(), expected.clone());
                 return Err(IngestError::FlowMismatch { id: flow.id, property, found, expected });
             }
         }
-        Ok(())
+        Ok(existing["source_id"].as_str().and_then(|id| id.parse().ok()).unwrap_or(flow.source_id))
     }
 
     /// Marks a flow as complete and notes the bit rates, if it is not so already.
@@ -180,9 +181,17 @@ impl<'a> Store<'a> {
         let mut marked = false;
         while let Some(batch) = batches.next().await {
             let mut posts = Vec::with_capacity(batch.len());
-            let count = batch.len() as u64;
+            let mut failure = None;
+            let mut count = 0;
             for outcome in batch {
-                let outcome = outcome?;
+                let outcome = match outcome {
+                    Ok(outcome) => outcome,
+                    Err(error) => {
+                        failure = Some(error);
+                        break;
+                    }
+                };
+                count += 1;
                 stored.timerange = stored.timerange.hull(&outcome.timerange);
                 stored.bit_rates.add(outcome.bytes, &outcome.timerange);
                 match outcome.post {
@@ -201,6 +210,10 @@ impl<'a> Store<'a> {
                 self.register(flow, &posts).await?;
             }
             bar.inc(count);
+            // What was uploaded before it is registered all the same: it need not be uploaded again.
+            if let Some(error) = failure {
+                return Err(error);
+            }
         }
         Ok(stored)
     }

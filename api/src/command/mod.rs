@@ -1,0 +1,7 @@
+//! The subcommands of the binary: arguments, and the order in which the parts are started and stopped.
+
+pub mod config;
+pub mod demo;
+pub mod media;
+pub mod serve;
+pub mod tables;

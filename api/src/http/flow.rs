@@ -1,0 +1,218 @@
+//! Flows (sections 2.4 and 5).
+
+use hyper::StatusCode;
+use tapelog_commands::{Command, DeleteFlow, FlowProperty, SetFlowProperty};
+use tapelog_events::{FlowId, FlowStatus, Outcome, TimeRange};
+use tapelog_projections::{Direction, FlowFilter, FlowView, SortBy, Tables};
+
+use super::body::{self, property};
+use super::call::{self, Call};
+use super::paging::{Listing, Page};
+use super::problem::Problem;
+use super::query::Query;
+use super::response::{self, Response};
+use super::route::{BitRate, Text};
+use super::tag_filter;
+use super::write::submit;
+
+const STATUSES: [(&str, FlowStatus); 4] = [
+    ("awaiting_content", FlowStatus::AwaitingContent),
+    ("ingesting", FlowStatus::Ingesting),
+    ("replication_in_progress", FlowStatus::ReplicationInProgress),
+    ("closed_complete", FlowStatus::ClosedComplete),
+];
+
+/// `GET /flows`.
+pub fn list(call: &Call<'_>) -> Result<Response, Problem> {
+    let query = call.query()?;
+    let filter = FlowFilter {
+        source_id: query.parsed("source_id")?,
+        timerange: query.parsed("timerange")?,
+        format: query.format()?,
+        codec: query.mime_type("codec")?.map(str::to_owned),
+        profile_id: query.parsed("profile_id")?,
+        label: query.text("label")?.map(str::to_owned),
+        status: query.choice("status", &STATUSES)?,
+        tags: tag_filter::parse(&query, "tag")?,
+        frame_width: pixels(&query, "frame_width")?,
+        frame_height: pixels(&query, "frame_height")?,
+        init_segments: query.boolean("init_segments")?,
+        collected_by_ids: query.list("collected_by_ids")?,
+    };
+    let sorts = [("created", SortBy::Created), ("metadata_updated", SortBy::Updated), ("label", SortBy::Label)];
+    let sort = query.choice("sort_by", &sorts)?.unwrap_or_default();
+    let paging = call::paging(call, &query)?;
+    call.read(|tables| {
+        let page = tables.flows(&filter, sort, &paging)?;
+        let body = response::documents(&page.items, |flow, out| flow.write_json(out, None));
+        let mut response = response::json(StatusCode::OK, body);
+        let reverse = paging.direction == Direction::Reversed;
+        let listing = Listing { count: page.items.len(), reverse, timerange: None };
+        let page = Page { limit: paging.limit, next: page.next.as_deref(), listing: Some(listing) };
+        page.write(call, response.headers_mut());
+        Ok(response)
+    })
+}
+
+/// A number of pixels in the query. One that no picture can have is that of no picture, as zero is.
+fn pixels(query: &Query<'_>, name: &str) -> Result<Option<u32>, Problem> {
+    let number: Option<i64> = query.parsed(name)?;
+    Ok(number.map(|number| u32::try_from(number).unwrap_or(0)))
+}
+
+/// `GET /flows/{flowId}`.
+pub fn get(call: &Call<'_>, id: FlowId) -> Result<Response, Problem> {
+    let query = call.query()?;
+    let clip: Option<TimeRange> = query.parsed("timerange")?;
+    let with_timerange = query.boolean("include_timerange")? == Some(true);
+    call.read(|tables| {
+        let flow = find(tables, id)?;
+        let timerange = with_timerange.then(|| tables.flow_range(id, clip.as_ref()));
+        let mut body = Vec::new();
+        flow.write_json(&mut body, timerange);
+        Ok(response::json(StatusCode::OK, body))
+    })
+}
+
+/// `PUT /flows/{flowId}`.
+pub async fn put(call: &Call<'_>, id: FlowId) -> Result<Response, Problem> {
+    let command = body::flow::read(id, &call.body)?;
+    let submitted = submit(call, Command::PutFlow(Box::new(command))).await?;
+    match submitted.outcome {
+        Outcome::Created => call.read(|tables| {
+            // Another client may have deleted it since: it was created nonetheless.
+            let mut body = Vec::new();
+            if let Some(flow) = tables.flow(id) {
+                flow.write_json(&mut body, None);
+            }
+            Ok(response::json(StatusCode::CREATED, body))
+        }),
+        Outcome::Done | Outcome::Segments { .. } | Outcome::Allocated { .. } => {
+            Ok(call.empty_at(submitted.seq, StatusCode::NO_CONTENT))
+        }
+    }
+}
+
+/// `DELETE /flows/{flowId}`.
+pub async fn delete(call: &Call<'_>, flow_id: FlowId) -> Result<Response, Problem> {
+    let submitted = submit(call, Command::DeleteFlow(DeleteFlow { flow_id })).await?;
+    Ok(call.empty_at(submitted.seq, StatusCode::NO_CONTENT))
+}
+
+/// `GET /flows/{flowId}/tags`.
+pub fn get_tags(call: &Call<'_>, id: FlowId) -> Result<Response, Problem> {
+    call.read(|tables| Ok(response::ok(&find(tables, id)?.flow().tags)))
+}
+
+/// `GET /flows/{flowId}/tags/{name}`.
+pub fn get_tag(call: &Call<'_>, id: FlowId, name: &str) -> Result<Response, Problem> {
+    call.read(|tables| response::set(find(tables, id)?.flow().tags.get(name), format_args!("tag {name:?}")))
+}
+
+/// `GET` of `label` or `description`.
+pub fn get_text(call: &Call<'_>, id: FlowId, text: Text) -> Result<Response, Problem> {
+    call.read(|tables| {
+        let flow = find(tables, id)?.flow();
+        let value = match text {
+            Text::Label => &flow.label,
+            Text::Description => &flow.description,
+        };
+        response::set(value.as_ref(), text)
+    })
+}
+
+/// `GET /flows/{flowId}/read_only`: unset means false.
+pub fn get_read_only(call: &Call<'_>, id: FlowId) -> Result<Response, Problem> {
+    call.read(|tables| Ok(response::ok(&find(tables, id)?.flow().is_read_only())))
+}
+
+/// `GET /flows/{flowId}/flow_collection`.
+pub fn get_collection(call: &Call<'_>, id: FlowId) -> Result<Response, Problem> {
+    // One that is not set is empty (2.7).
+    call.read(|tables| Ok(response::ok(find(tables, id)?.flow().members())))
+}
+
+/// `GET` of a bit rate.
+pub fn get_bit_rate(call: &Call<'_>, id: FlowId, rate: BitRate) -> Result<Response, Problem> {
+    call.read(|tables| {
+        let flow = find(tables, id)?.flow();
+        let value = match rate {
+            BitRate::Max => flow.max_bit_rate,
+            BitRate::Average => flow.avg_bit_rate,
+        };
+        response::set(value.as_ref(), rate)
+    })
+}
+
+/// `PUT /flows/{flowId}/tags/{name}`.
+pub async fn put_tag(call: &Call<'_>, id: FlowId, name: &str) -> Result<Response, Problem> {
+    let value = property::tag(name, &call.body)?;
+    set(call, id, FlowProperty::Tag(name.to_owned(), Some(value))).await
+}
+
+/// `DELETE /flows/{flowId}/tags/{name}`.
+pub async fn delete_tag(call: &Call<'_>, id: FlowId, name: &str) -> Result<Response, Problem> {
+    set(call, id, FlowProperty::Tag(name.to_owned(), None)).await
+}
+
+/// `PUT` of `label` or `description`.
+pub async fn put_text(call: &Call<'_>, id: FlowId, text: Text) -> Result<Response, Problem> {
+    let value = property::text(text, &call.body)?;
+    set(call, id, text_property(text, Some(value))).await
+}
+
+/// `DELETE` of `label` or `description`.
+pub async fn delete_text(call: &Call<'_>, id: FlowId, text: Text) -> Result<Response, Problem> {
+    set(call, id, text_property(text, None)).await
+}
+
+fn text_property(text: Text, value: Option<String>) -> FlowProperty {
+    match text {
+        Text::Label => FlowProperty::Label(value),
+        Text::Description => FlowProperty::Description(value),
+    }
+}
+
+/// `PUT /flows/{flowId}/read_only`.
+pub async fn put_read_only(call: &Call<'_>, id: FlowId) -> Result<Response, Problem> {
+    let value = body::named("read_only", &call.body)?;
+    set(call, id, FlowProperty::ReadOnly(value)).await
+}
+
+/// `PUT /flows/{flowId}/flow_collection`.
+pub async fn put_collection(call: &Call<'_>, id: FlowId) -> Result<Response, Problem> {
+    let items = property::flow_collection(&call.body)?;
+    set(call, id, FlowProperty::FlowCollection(Some(items))).await
+}
+
+/// `DELETE /flows/{flowId}/flow_collection`.
+pub async fn delete_collection(call: &Call<'_>, id: FlowId) -> Result<Response, Problem> {
+    set(call, id, FlowProperty::FlowCollection(None)).await
+}
+
+/// `PUT` of a bit rate.
+pub async fn put_bit_rate(call: &Call<'_>, id: FlowId, rate: BitRate) -> Result<Response, Problem> {
+    let value = body::named(&rate.to_string(), &call.body)?;
+    set(call, id, rate_property(rate, Some(value))).await
+}
+
+/// `DELETE` of a bit rate.
+pub async fn delete_bit_rate(call: &Call<'_>, id: FlowId, rate: BitRate) -> Result<Response, Problem> {
+    set(call, id, rate_property(rate, None)).await
+}
+
+fn rate_property(rate: BitRate, value: Option<u64>) -> FlowProperty {
+    match rate {
+        BitRate::Max => FlowProperty::MaxBitRate(value),
+        BitRate::Average => FlowProperty::AvgBitRate(value),
+    }
+}
+
+async fn set(call: &Call<'_>, flow_id: FlowId, property: FlowProperty) -> Result<Response, Problem> {
+    let submitted = submit(call, Command::SetFlowProperty(SetFlowProperty { flow_id, property })).await?;
+    Ok(call.empty_at(submitted.seq, StatusCode::NO_CONTENT))
+}
+
+fn find(tables: &Tables, id: FlowId) -> Result<FlowView<'_>, Problem> {
+    tables.flow(id).ok_or_else(|| Problem::NotFound(format!("flow {id} does not exist")))
+}

@@ -1,0 +1,96 @@
+//! Headers of a page of a list (1.6).
+
+use std::fmt::Write as _;
+
+use hyper::HeaderMap;
+use hyper::header::{HeaderName, HeaderValue, LINK};
+use percent_encoding::{AsciiSet, CONTROLS, NON_ALPHANUMERIC, utf8_percent_encode};
+use tapelog_events::TimeRange;
+
+use super::call::Call;
+use super::public_url;
+
+/// What a page is, for its headers.
+pub struct Page<'a> {
+    /// How many items it could have.
+    pub limit: usize,
+    /// The value of `page` that gives the next one, if there is one.
+    pub next: Option<&'a str>,
+    /// What else is said of it. Pages of references and of profiles have none.
+    pub listing: Option<Listing>,
+}
+
+/// What is said of a page of resources.
+pub struct Listing {
+    /// How many items it has.
+    pub count: usize,
+    /// Whether it is in reverse order.
+    pub reverse: bool,
+    /// The stretch of time that its items cover, where they are segments.
+    pub timerange: Option<TimeRange>,
+}
+
+impl Page<'_> {
+    /// Adds the headers of this page of what `call` asked for.
+    pub fn write(&self, call: &Call<'_>, headers: &mut HeaderMap) {
+        headers.insert(HeaderName::from_static("x-paging-limit"), HeaderValue::from(self.limit));
+        if let Some(listing) = &self.listing {
+            headers.insert(HeaderName::from_static("x-paging-count"), HeaderValue::from(listing.count));
+            let reverse = HeaderValue::from_static(if listing.reverse { "true" } else { "false" });
+            headers.insert(HeaderName::from_static("x-paging-reverse-order"), reverse);
+            if let Some(timerange) = &listing.timerange {
+                headers.insert(HeaderName::from_static("x-paging-timerange"), ascii(&timerange.to_string()));
+            }
+        }
+        if let Some(next) = self.next {
+            let base =
+                public_url::absolute(call.app.parts.public_url.as_deref(), &call.head.headers, call.head.uri.path());
+            headers.insert(LINK, ascii(&link(&base, call.raw_query(), next)));
+            headers.insert(HeaderName::from_static("x-paging-nextkey"), ascii(next));
+        }
+    }
+}
+
+/// What a URL in a `Link` may not have: some clients split the header at commas and semicolons, wherever they are.
+const IN_LINK: &AsciiSet = &CONTROLS.add(b',').add(b';').add(b'<').add(b'>').add(b'"').add(b' ');
+
+/// What the value of a parameter may not have.
+const IN_VALUE: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'_').remove(b'.').remove(b'~');
+
+/// The value of `Link`: the same URL with the same parameters, but for `page`.
+fn link(url: &str, query: &str, next: &str) -> String {
+    let mut link = format!("<{}?", utf8_percent_encode(url, IN_LINK));
+    for pair in query.split('&').filter(|pair| !pair.is_empty() && *pair != "page" && !pair.starts_with("page=")) {
+        write!(link, "{}&", utf8_percent_encode(pair, IN_LINK)).expect("writing to a string cannot fail");
+    }
+    write!(link, "page={}>; rel=\"next\"", utf8_percent_encode(next, IN_VALUE))
+        .expect("writing to a string cannot fail");
+    link
+}
+
+/// A header's value from text of ours; what is not ASCII would be encoded.
+fn ascii(text: &str) -> HeaderValue {
+    let text = utf8_percent_encode(text, CONTROLS).to_string();
+    HeaderValue::try_from(text).expect("percent-encoding leaves visible characters only")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_link_keeps_every_parameter_and_replaces_the_page() {
+        assert_eq!(
+            link("http://h/flows", "limit=3&page=old&tag.a=x,y;z&timerange=[0:0_1:0)&page", "k1_=="),
+            "<http://h/flows?limit=3&tag.a=x%2Cy%3Bz&timerange=[0:0_1:0)&page=k1_%3D%3D>; rel=\"next\""
+        );
+        assert_eq!(link("http://h/flows", "", "k"), "<http://h/flows?page=k>; rel=\"next\"");
+    }
+
+    #[test]
+    fn a_link_has_one_comma_free_url_and_one_parameter() {
+        let link = link("http://h/objects/a,b;c", "x=é\"<>", "1");
+        assert_eq!(link.matches(';').count(), 1, "{link}");
+        assert!(!link.contains(',') && link.is_ascii(), "{link}");
+    }
+}

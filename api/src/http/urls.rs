@@ -1,0 +1,85 @@
+//! `get_urls`: which addresses of an object a client is told (1.9). Only those are signed.
+
+use smallvec::SmallVec;
+use tapelog_events::{Instance, StorageId, Tags};
+use tapelog_projections::TagFilter;
+use tapelog_store::media::{SigningTime, object_key};
+
+use super::app::App;
+use super::backend::Backend;
+use super::json::{push, push_string};
+use super::problem::Problem;
+use super::query::Query;
+use super::tag_filter;
+
+/// What a client asks of `get_urls`, decided as far as it can be before the objects are known.
+pub struct Urls<'a> {
+    /// Backends whose URLs are asked for.
+    backends: SmallVec<[(&'a Backend, SigningTime); 2]>,
+    /// Labels that are asked for, where only some are.
+    labels: Option<Vec<String>>,
+    /// Whether addresses outside the store are asked for.
+    uncontrolled: bool,
+    verbose: bool,
+}
+
+impl<'a> Urls<'a> {
+    /// What the parameters ask for. All conditions must be met.
+    ///
+    /// # Errors
+    /// [`Problem::Invalid`], naming the parameter.
+    pub fn parse(app: &'a App, query: &Query<'_>) -> Result<Self, Problem> {
+        let labels: Option<Vec<String>> = query.list("accept_get_urls")?;
+        let storage_ids: Option<Vec<StorageId>> =
+            query.list("accept_storage_ids")?.filter(|ids: &Vec<_>| !ids.is_empty());
+        let presigned = query.boolean("presigned")?;
+        let tags = tag_filter::parse(query, "storage_backend_tag")?;
+        let verbose = query.boolean("verbose_storage")? == Some(true);
+
+        let accepts_tags = |of: &Tags| tags.iter().all(|filter: &TagFilter| filter.matches(of));
+        let accepts = |backend: &&Backend| {
+            let description = &backend.description;
+            // A backend without label has URLs without label, which are for those who ask for all.
+            let label = description.label.as_ref();
+            presigned != Some(false)
+                && labels.as_ref().is_none_or(|labels| label.is_some_and(|label| labels.contains(label)))
+                && storage_ids.as_ref().is_none_or(|ids| ids.contains(&description.id))
+                && accepts_tags(&description.place.tags)
+        };
+        let now = app.now();
+        let backends = app.parts.backends.iter().filter(accepts);
+        let backends = backends.map(|backend| (backend, backend.media.signing_time(now))).collect();
+        let uncontrolled = presigned != Some(true) && storage_ids.is_none() && accepts_tags(&Tags::new());
+        Ok(Self { backends, labels, uncontrolled, verbose })
+    }
+
+    /// Writes the list for one object.
+    pub fn write(&self, object_id: &str, instances: &[Instance], out: &mut String) {
+        out.push('[');
+        let mut separator = "";
+        for instance in instances {
+            match instance {
+                Instance::Controlled { storage_id } => {
+                    let is_it = |(backend, _): &&(&Backend, _)| backend.description.id == *storage_id;
+                    let Some((backend, at)) = self.backends.iter().find(is_it) else { continue };
+                    push(out, separator, "{\"url\":\"");
+                    backend.media.presign_get(&object_key(object_id), at, out);
+                    out.push_str(if self.verbose { &backend.after_url_verbose } else { &backend.after_url });
+                }
+                Instance::Uncontrolled { url, label } => {
+                    if !self.uncontrolled || self.labels.as_ref().is_some_and(|labels| !labels.contains(label)) {
+                        continue;
+                    }
+                    push(out, separator, "{\"url\":");
+                    push_string(out, url);
+                    out.push_str(",\"label\":");
+                    push_string(out, label);
+                    out.push_str(",\"presigned\":false");
+                    out.push_str(if self.verbose { ",\"controlled\":false}" } else { "}" });
+                }
+            }
+            separator = ",";
+        }
+        out.push(']');
+    }
+}

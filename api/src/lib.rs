@@ -1,0 +1,12 @@
+//! HTTP and the life of a server: what the `tapelog` binary is made of.
+//!
+//! Guarantees that belong here: bad input is answered with a 4xx that names the field and changes nothing; an answer that
+//! acknowledges a write is given when the write is in the log and in this server's tables; a stop finishes what was
+//! accepted. Knows neither NATS nor Arrow.
+
+pub mod admin;
+pub mod claim;
+pub mod http;
+pub mod node;
+pub mod server;
+pub mod settings;

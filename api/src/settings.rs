@@ -1,0 +1,275 @@
+//! Settings: from flags, environment and one TOML file, in that order; every key has a default that works.
+
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result};
+use clap::Args;
+use figment::providers::{Env, Format, Serialized, Toml};
+use figment::value::{Dict, Value};
+use figment::{Figment, Source};
+use serde::{Deserialize, Serialize};
+
+/// All settings of a server. Unknown keys are errors.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Settings {
+    /// Where HTTP is served. Port 0 takes a free one.
+    pub listen: SocketAddr,
+    /// The folder for everything that is kept on this machine.
+    pub data: PathBuf,
+    /// The URL by which clients reach the server, when it stands behind a proxy that says nothing of itself.
+    pub public_url: Option<String>,
+    /// The log.
+    pub nats: NatsSettings,
+    /// Object storage.
+    pub media: MediaSettings,
+    /// Checkpoints of the tables.
+    pub checkpoint: CheckpointSettings,
+}
+
+/// Where the log is.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct NatsSettings {
+    /// A NATS server or cluster with JetStream. Absent: a private nats-server in the data folder.
+    pub url: Option<String>,
+    /// The stream that is the log.
+    pub stream: String,
+    /// Copies of the stream in a cluster.
+    pub replicas: usize,
+    /// The program of the private nats-server. Absent: found on PATH, or where `setup.sh` put it.
+    pub server: Option<PathBuf>,
+    /// The configuration of the private nats-server. Absent: the one that tapelog carries.
+    pub config: Option<PathBuf>,
+}
+
+/// Where media are.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct MediaSettings {
+    /// An S3 endpoint. Absent: an endpoint of tapelog's own, over the folder `media` of the data folder.
+    pub endpoint: Option<String>,
+    /// The same endpoint as clients reach it, when that is by another name.
+    pub public_endpoint: Option<String>,
+    /// Where tapelog's own endpoint is served. Absent: the address of `listen`, on a free port.
+    pub listen: Option<SocketAddr>,
+    /// The bucket.
+    pub bucket: String,
+    /// The region that requests are signed for.
+    pub region: String,
+    /// Access key. Absent: `AWS_ACCESS_KEY_ID` of the environment.
+    pub access_key: Option<String>,
+    /// Secret key. Absent: `AWS_SECRET_ACCESS_KEY` of the environment.
+    #[serde(skip_serializing)]
+    pub secret_key: Option<String>,
+    /// Whether the bucket stands in the path of URLs, rather than in their host name.
+    pub path_style: bool,
+    /// The label of the storage backend, by which clients choose URLs.
+    pub label: String,
+    /// Who provides the backend, as TAMS tells its clients.
+    pub provider: String,
+    /// What product it is, as TAMS tells its clients.
+    pub store_product: String,
+}
+
+/// When checkpoints are written.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct CheckpointSettings {
+    /// Seconds between checkpoints, while there is anything new. One is written at a graceful stop too.
+    pub every_seconds: u64,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            listen: SocketAddr::from(([127, 0, 0, 1], 4010)),
+            data: PathBuf::from("tapelog-data"),
+            public_url: None,
+            nats: NatsSettings {
+                url: None,
+                stream: "TAPELOG".to_owned(),
+                replicas: 1,
+                server: None,
+                config: None,
+            },
+            media: MediaSettings {
+                endpoint: None,
+                public_endpoint: None,
+                listen: None,
+                bucket: "tapelog-media".to_owned(),
+                region: "us-east-1".to_owned(),
+                access_key: None,
+                secret_key: None,
+                path_style: true,
+                label: "default".to_owned(),
+                provider: "tapelog".to_owned(),
+                store_product: "S3".to_owned(),
+            },
+            checkpoint: CheckpointSettings { every_seconds: 300 },
+        }
+    }
+}
+
+/// The settings that have a flag. The others are set in the file or the environment.
+#[derive(Debug, Clone, Default, Args, Serialize)]
+pub struct SettingsArgs {
+    /// TOML file with settings [default: tapelog.toml, where there is one]
+    #[arg(long, env = "TAPELOG_CONFIG")]
+    #[serde(skip)]
+    pub config: Option<PathBuf>,
+    /// Folder for everything that is kept on this machine
+    #[arg(long, value_name = "DIR")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub data: Option<PathBuf>,
+    /// Where to serve HTTP; port 0 takes a free one
+    #[arg(long, value_name = "ADDRESS:PORT")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub listen: Option<SocketAddr>,
+    /// URL by which clients reach the server
+    #[arg(long, value_name = "URL")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub public_url: Option<String>,
+    /// NATS server or cluster with JetStream, in place of a private one
+    #[arg(long, value_name = "URL")]
+    #[serde(skip)]
+    pub nats_url: Option<String>,
+    /// S3 endpoint, in place of tapelog's own
+    #[arg(long, value_name = "URL")]
+    #[serde(skip)]
+    pub s3_endpoint: Option<String>,
+    /// Bucket for media
+    #[arg(long, value_name = "NAME")]
+    #[serde(skip)]
+    pub s3_bucket: Option<String>,
+}
+
+impl SettingsArgs {
+    /// The flags as a tree of settings.
+    fn tree(&self) -> Result<Dict> {
+        let mut tree = Value::serialize(self)?.into_dict().unwrap_or_default();
+        let mut nested = |section: &str, key: &str, value: &Option<String>| {
+            if let Some(value) = value {
+                let section = tree.entry(section.to_owned()).or_insert_with(|| Value::from(Dict::new()));
+                if let Value::Dict(_, section) = section {
+                    section.insert(key.to_owned(), Value::from(value.clone()));
+                }
+            }
+        };
+        nested("nats", "url", &self.nats_url);
+        nested("media", "endpoint", &self.s3_endpoint);
+        nested("media", "bucket", &self.s3_bucket);
+        Ok(tree)
+    }
+
+    fn figment(&self) -> Result<Figment> {
+        let file = match &self.config {
+            Some(file) => {
+                anyhow::ensure!(file.is_file(), "settings file {} does not exist", file.display());
+                file.clone()
+            }
+            None => PathBuf::from("tapelog.toml"),
+        };
+        let mut figment = Figment::new().merge(Serialized::defaults(Settings::default()));
+        if file.is_file() {
+            figment = figment.merge(Toml::file_exact(file));
+        }
+        Ok(figment
+            .merge(Env::prefixed("TAPELOG_").ignore(&["config", "log"]).split("__"))
+            .merge(Serialized::defaults(self.tree()?)))
+    }
+
+    /// The settings in force.
+    ///
+    /// # Errors
+    /// When the file cannot be read, or a key is unknown or has a value of the wrong kind; the text says where it stands.
+    pub fn settings(&self) -> Result<Settings> {
+        self.figment()?.extract().context("settings are not valid")
+    }
+
+    /// The settings in force as lines `key = value  # where it comes from`.
+    ///
+    /// # Errors
+    /// As [`Self::settings`].
+    pub fn explained(&self) -> Result<String> {
+        let figment = self.figment()?;
+        let settings: Settings = figment.extract().context("settings are not valid")?;
+        let mut lines = String::new();
+        explain(&figment, "", &Value::serialize(settings)?, &self.tree()?, &mut lines)?;
+        Ok(lines)
+    }
+}
+
+fn explain(figment: &Figment, prefix: &str, value: &Value, flags: &Dict, lines: &mut String) -> Result<()> {
+    let Value::Dict(_, members) = value else { return Ok(()) };
+    for (name, member) in members {
+        let key = if prefix.is_empty() { name.clone() } else { format!("{prefix}.{name}") };
+        if matches!(member, Value::Dict(..)) {
+            explain(figment, &key, member, flags, lines)?;
+            continue;
+        }
+        let shown = match member {
+            Value::Empty(..) => "(unset)".to_owned(),
+            Value::String(_, text) => format!("{text:?}"),
+            other => serde_json::to_string(other)?,
+        };
+        let flagged = Value::from(flags.clone()).find(&key).is_some();
+        let origin = match figment.find_metadata(&key) {
+            _ if flagged => "flag".to_owned(),
+            Some(metadata) => match &metadata.source {
+                Some(Source::File(file)) => file.display().to_string(),
+                _ if metadata.name.contains("environment") => "environment".to_owned(),
+                _ => "default".to_owned(),
+            },
+            None => "default".to_owned(),
+        };
+        lines.push_str(&format!("{key} = {shown}  # {origin}\n"));
+    }
+    Ok(())
+}
+
+/// The places within the data folder.
+#[derive(Debug, Clone)]
+pub struct DataFolder(PathBuf);
+
+impl DataFolder {
+    /// The folder, made if it is not there.
+    ///
+    /// # Errors
+    /// When it cannot be made.
+    pub fn open(path: &Path) -> Result<Self> {
+        std::fs::create_dir_all(path).with_context(|| format!("data folder {} cannot be made", path.display()))?;
+        Ok(Self(path.canonicalize().with_context(|| format!("data folder {} cannot be read", path.display()))?))
+    }
+
+    /// The private nats-server's own folder.
+    pub fn nats(&self) -> PathBuf {
+        self.0.join("nats")
+    }
+
+    /// What is known of the log outside of it, so that its loss is noticed.
+    pub fn log_marker(&self) -> PathBuf {
+        self.0.join("log.json")
+    }
+
+    /// Checkpoints of the tables.
+    pub fn checkpoints(&self) -> PathBuf {
+        self.0.join("checkpoints")
+    }
+
+    /// Media of tapelog's own object storage.
+    pub fn media(&self) -> PathBuf {
+        self.0.join("media")
+    }
+
+    /// Keys of tapelog's own object storage.
+    pub fn media_credentials(&self) -> PathBuf {
+        self.0.join("media-credentials.json")
+    }
+
+    /// Held by the process that uses the folder; says where its server is.
+    pub fn lock(&self) -> PathBuf {
+        self.0.join("server.json")
+    }
+}

@@ -1,0 +1,278 @@
+//! The tables as a value: what was applied, and what can be asked.
+//!
+//! One code folds the log for both sides: the base is the [`State`] that decisions use. What reading needs besides, the
+//! orders of listings and the documents as they are served, stands in an index per table.
+
+mod document;
+mod flow;
+mod object;
+mod page;
+pub(crate) mod partition;
+mod segment;
+mod source;
+mod tag;
+
+use std::fmt;
+
+use tapelog_commands::{Corrupt, State};
+use tapelog_events::{ChainHash, Commit, Event, FlowId, Incarnation, Record, Seq, SourceId};
+use tapelog_store::log::Head;
+
+use flow::FlowIndex;
+pub use flow::{FlowFilter, FlowView};
+pub use object::StoredObject;
+pub use page::{Direction, InvalidCursor, Page, Paging, SortBy};
+use partition::{Changes, Partition};
+pub use segment::{ListedSegment, SegmentFilter, SegmentPage};
+use source::SourceIndex;
+pub use source::{SourceFilter, SourceView};
+pub use tag::{TagCondition, TagFilter};
+
+/// A record that the tables cannot take. They stay readable as they are and take no other.
+#[derive(Debug, Clone, PartialEq, thiserror::Error)]
+pub enum ApplyError {
+    /// Not the record after the last one applied.
+    #[error("record {found} cannot be applied: record {expected} comes next")]
+    OutOfOrder {
+        /// The record that comes next.
+        expected: Seq,
+        /// The record that came.
+        found: Seq,
+    },
+    /// It does not follow from the last one applied (L2).
+    #[error("record {0} does not follow from the record that was applied before it (L2)")]
+    Chain(Seq),
+    /// It cannot have happened after those before it.
+    #[error("record {seq} contradicts the tables")]
+    Corrupt {
+        /// The record.
+        seq: Seq,
+        /// Why.
+        source: Corrupt,
+    },
+    /// An earlier record failed half-way.
+    #[error("tables are not whole since record {0} failed")]
+    Failed(Seq),
+}
+
+/// What the log comes to at one position.
+#[derive(Clone)]
+pub struct Tables {
+    head: Head,
+    state: State,
+    flows: FlowIndex,
+    sources: SourceIndex,
+    changes: Changes,
+    /// The record that failed half-way.
+    failed: Option<Seq>,
+}
+
+/// Millions of rows are no use to whoever debugs.
+impl fmt::Debug for Tables {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { head, failed, .. } = self;
+        let mut tables = formatter.debug_struct("Tables");
+        tables.field("head", head).field("counts", &self.counts()).field("failed", failed).finish_non_exhaustive()
+    }
+}
+
+impl Default for Tables {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl Tables {
+    /// The tables of an empty log.
+    pub fn new() -> Self {
+        Self {
+            head: Head::START,
+            state: State::default(),
+            flows: FlowIndex::default(),
+            sources: SourceIndex::default(),
+            changes: Changes::default(),
+            failed: None,
+        }
+    }
+
+    /// The tables over a state that was read from a checkpoint.
+    pub(crate) fn restore(head: Head, state: State, changes: Changes) -> Self {
+        let mut tables = Self { head, state, changes, ..Self::new() };
+        for flow in tables.state.flows() {
+            tables.flows.put(flow.flow.id, Some(&flow.flow));
+        }
+        for source in tables.state.sources() {
+            tables.sources.put(source.source.id, Some(&source.source));
+        }
+        tables
+    }
+
+    /// Up to and with which record the log was applied.
+    pub fn head(&self) -> Head {
+        self.head
+    }
+
+    /// The number of the last record that was applied.
+    pub fn position(&self) -> Seq {
+        self.head.seq
+    }
+
+    /// The hash of the last record that was applied.
+    pub fn hash(&self) -> ChainHash {
+        self.head.hash
+    }
+
+    /// Which life of the log this is; `None` before its first record.
+    pub fn incarnation(&self) -> Option<Incarnation> {
+        self.state.incarnation()
+    }
+
+    /// The store's name and description.
+    pub fn service(&self) -> (Option<&str>, Option<&str>) {
+        self.state.service()
+    }
+
+    /// How much there is.
+    pub fn counts(&self) -> Counts {
+        Counts {
+            flows: self.flows.len(),
+            sources: self.sources.len(),
+            segments: self.state.inventory().segment_count(),
+            objects: self.state.inventory().object_count(),
+        }
+    }
+
+    /// The state on which a writer goes on from here.
+    pub fn write_side(&self) -> State {
+        self.state.clone()
+    }
+
+    /// The record that failed half-way, if one did. Tables that failed are not to be stored.
+    pub(crate) fn failed(&self) -> Option<Seq> {
+        self.failed
+    }
+
+    /// What is folded.
+    pub(crate) fn state(&self) -> &State {
+        &self.state
+    }
+
+    /// Which parts changed when.
+    pub(crate) fn changes(&self) -> &Changes {
+        &self.changes
+    }
+
+    /// Applies the next record; `head` is where the chain stands after it.
+    ///
+    /// # Errors
+    /// When it is not the next record, or cannot have happened. Nothing more can be applied after the latter.
+    pub fn apply(&mut self, head: Head, record: &Record) -> Result<(), ApplyError> {
+        let seq = head.seq;
+        if let Some(failed) = self.failed {
+            return Err(ApplyError::Failed(failed));
+        }
+        if seq != self.head.seq.next() {
+            return Err(ApplyError::OutOfOrder { expected: self.head.seq.next(), found: seq });
+        }
+        if record.prev_hash != self.head.hash {
+            return Err(ApplyError::Chain(seq));
+        }
+        for commit in &record.commits {
+            self.note_changes(seq, commit);
+            if let Err(source) = self.state.fold(commit) {
+                self.failed = Some(seq);
+                return Err(ApplyError::Corrupt { seq, source });
+            }
+            self.index(commit);
+        }
+        self.head = head;
+        Ok(())
+    }
+
+    /// Brings the indexes up to date with what a commit, folded already, names.
+    fn index(&mut self, commit: &Commit) {
+        for event in &commit.events {
+            match event {
+                Event::FlowCreated(event) => self.index_flow(event.flow.id),
+                Event::FlowUpdated(event) => self.index_flow(event.flow.id),
+                Event::FlowDeleted(event) => self.index_flow(event.flow_id),
+                Event::SourceCreated(event) => self.index_source(event.source.id),
+                Event::SourceUpdated(event) => self.index_source(event.source.id),
+                Event::SourceDeleted(event) => self.index_source(event.source_id),
+                Event::LogStarted(_)
+                | Event::ServiceUpdated(_)
+                | Event::ObjectsAllocated(_)
+                | Event::SegmentsAdded(_)
+                | Event::SegmentsDeleted(_) => {}
+            }
+        }
+    }
+
+    fn index_flow(&mut self, id: FlowId) {
+        self.flows.put(id, self.state.flow(id).map(|flow| &flow.flow));
+    }
+
+    fn index_source(&mut self, id: SourceId) {
+        self.sources.put(id, self.state.source(id).map(|source| &source.source));
+    }
+
+    /// Notes what a commit, not folded yet, is going to change.
+    fn note_changes(&mut self, seq: Seq, commit: &Commit) {
+        let changes = &mut self.changes;
+        if commit.idempotency.is_some() {
+            changes.answers = seq;
+        }
+        for event in &commit.events {
+            match event {
+                Event::LogStarted(_) | Event::ServiceUpdated(_) => {}
+                Event::SourceCreated(_) | Event::SourceUpdated(_) | Event::SourceDeleted(_) => changes.sources = seq,
+                Event::FlowCreated(_) | Event::FlowUpdated(_) => changes.flows = seq,
+                Event::FlowDeleted(event) => {
+                    changes.flows = seq;
+                    changes.segments[Partition::of_flow(event.flow_id).number()] = seq;
+                    // Any object may have been allocated for the Flow, and is now for none.
+                    changes.objects = [seq; partition::PARTITIONS];
+                }
+                Event::ObjectsAllocated(event) => {
+                    for id in &event.object_ids {
+                        changes.objects[Partition::of_object(id).number()] = seq;
+                    }
+                }
+                Event::SegmentsAdded(event) => {
+                    changes.flows = seq;
+                    changes.segments[Partition::of_flow(event.flow_id).number()] = seq;
+                    for segment in &event.segments {
+                        changes.objects[Partition::of_object(&segment.object_id).number()] = seq;
+                    }
+                }
+                Event::SegmentsDeleted(event) => {
+                    changes.flows = seq;
+                    changes.segments[Partition::of_flow(event.flow_id).number()] = seq;
+                    let inventory = self.state.inventory();
+                    // Objects of segments that the same commit adds are noted with those.
+                    let object = event.object_id.as_ref().and_then(|id| inventory.object_slot(id));
+                    let flow = inventory.flow(event.flow_id);
+                    let deleted =
+                        flow.into_iter().flat_map(|flow| inventory.segments_inside(flow, &event.timerange, object));
+                    for segment in deleted {
+                        let id = inventory.object_id(segment.object);
+                        changes.objects[Partition::of_object(&id).number()] = seq;
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// How much there is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Counts {
+    /// Flows.
+    pub flows: usize,
+    /// Sources.
+    pub sources: usize,
+    /// Segments.
+    pub segments: usize,
+    /// Objects, in whatever state.
+    pub objects: usize,
+}

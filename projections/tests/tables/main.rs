@@ -1,0 +1,11 @@
+//! The tables as a server sees them: filled from records that decisions led to, and asked by the queries of the API.
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+mod checkpoint;
+mod listing;
+mod live;
+mod model;
+mod object;
+mod scribe;
+mod segment;
+mod verify;
