@@ -123,11 +123,13 @@ pub struct Machine {
     pub memory: u64,
     /// The operating system.
     pub system: String,
+    /// The file system that the data lie on: in memory (`tmpfs`), a write to disk costs nothing.
+    pub disk: String,
 }
 
 impl Machine {
-    /// This machine.
-    pub fn this() -> Self {
+    /// This machine, with data in this folder.
+    pub fn this(folder: &Path) -> Self {
         let file = |path: &str| fs::read_to_string(path).unwrap_or_default();
         let after = |text: &str, key: &str| {
             let line = text.lines().find(|line| line.starts_with(key))?;
@@ -135,7 +137,14 @@ impl Machine {
         };
         let memory = after(&file("/proc/meminfo"), "MemTotal");
         let kibibytes = memory.and_then(|text| text.strip_suffix("kB")?.trim().parse::<u64>().ok());
+        let mounts = file("/proc/mounts");
+        let mounts = mounts.lines().filter_map(|line| {
+            let mut fields = line.split(' ').skip(1);
+            Some((Path::new(fields.next()?), fields.next()?))
+        });
+        let mount = mounts.filter(|(at, _)| folder.starts_with(at)).max_by_key(|(at, _)| at.components().count());
         Self {
+            disk: mount.map_or(String::new(), |(_, kind)| kind.to_owned()),
             processors: std::thread::available_parallelism().map_or(1, usize::from),
             processor: after(&file("/proc/cpuinfo"), "model name").unwrap_or_default(),
             memory: kibibytes.unwrap_or_default() * 1024,

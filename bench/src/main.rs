@@ -89,7 +89,7 @@ async fn measure(arguments: Arguments) -> Result<()> {
     let raw_log = RawLog::start(&folder.path().join("raw-log")).await?;
 
     let mut report = Report {
-        machine: Machine::this(),
+        machine: Machine::this(folder.path()),
         version: env!("CARGO_PKG_VERSION"),
         server: subject.describe().await?,
         nats_server: raw_log.version(),

@@ -1,6 +1,6 @@
 //! Results beside their limits and targets, as a table for people and as JSON.
 
-use std::fmt::{self, Write as _};
+use std::fmt;
 use std::time::Duration;
 
 use serde::Serialize;
@@ -189,7 +189,7 @@ impl Row {
 
     /// Sets the figure against a target of its own.
     pub fn must(mut self, target: Target) -> Self {
-        self.comparisons.push(Comparison::new("itself", None, self.result, Some(target)));
+        self.comparisons.push(Comparison::new("its target", None, self.result, Some(target)));
         self
     }
 
@@ -318,10 +318,10 @@ pub struct Report {
 impl Report {
     /// What the figures depend on, as text.
     pub fn preamble(&self) -> String {
-        let Machine { processors, processor, memory, system } = &self.machine;
+        let Machine { processors, processor, memory, system, disk } = &self.machine;
         let memory = *memory as f64 / f64::from(1 << 30);
         format!(
-            "machine      {processors} x {processor}, {memory:.0} GiB, {system}\n\
+            "machine      {processors} x {processor}, {memory:.0} GiB, {system}, data on {disk}\n\
              server       {}\n\
              log          {}: {}\n\
              measured     by tapelog-bench {}{}, sizes {}, best of {} rounds; spread: worst round from best;\n             \
@@ -338,26 +338,26 @@ impl Report {
 
     /// How many targets were met, and which were not.
     pub fn verdict(&self) -> String {
-        let rows = self.sections.iter().flat_map(|section| &section.rows);
-        let judged: Vec<_> = rows
-            .flat_map(|row| row.comparisons.iter().map(move |comparison| (row, comparison)))
-            .filter_map(|(row, comparison)| Some((row, comparison, comparison.met?)))
-            .collect();
-        let met = judged.iter().filter(|(.., met)| *met).count();
-        let mut text = format!("{met} of {} targets met\n", judged.len());
-        for (row, comparison, _) in judged.iter().filter(|(.., met)| !met) {
-            let against = match comparison.reference {
-                Some(_) => format!(" ({})", comparison.against),
-                None => String::new(),
-            };
-            text.push_str(&format!(
-                "not met: {}{against}: {}, target {}\n",
-                row.name,
-                comparison.figure,
-                comparison.target_text()
-            ));
+        let (mut judged, mut met) = (0, 0);
+        let mut missed = String::new();
+        for section in &self.sections {
+            for (row, comparison) in section.rows.iter().flat_map(|row| row.comparisons.iter().map(move |it| (row, it)))
+            {
+                judged += usize::from(comparison.met.is_some());
+                met += usize::from(comparison.met == Some(true));
+                if comparison.met == Some(false) {
+                    missed.push_str(&format!(
+                        "not met: {}: {}, of {}: {}, target {}\n",
+                        section.title,
+                        row.name,
+                        comparison.against,
+                        comparison.figure,
+                        comparison.target_text()
+                    ));
+                }
+            }
         }
-        text
+        format!("{met} of {judged} targets met\n{missed}")
     }
 }
 
@@ -371,31 +371,40 @@ const COLUMNS: [&str; 14] = [
     "max",
     "CPU/request",
     "foreign",
-    "set against",
+    "compared with",
     "its figure",
-    "ratio",
+    "outcome",
     "target",
     "",
 ];
 
 impl fmt::Display for Section {
-    /// A Markdown table whose columns are aligned, so that it can be read as it is and pasted as it is.
+    /// A Markdown table whose columns are aligned, so that it can be read as it is and pasted as it is. Columns in
+    /// which nothing stands are left out.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let lines: Vec<_> = self.rows.iter().flat_map(Row::cells).collect();
-        let header = COLUMNS.map(str::to_owned);
-        let width = |column: usize| {
-            let cells = lines.iter().chain([&header]).map(|line| line[column].chars().count());
-            cells.max().unwrap_or_default()
-        };
-        let widths: [usize; COLUMNS.len()] = std::array::from_fn(width);
+        let used = (0..COLUMNS.len()).filter(|column| lines.iter().any(|line| !line[*column].is_empty()));
+        let columns: Vec<_> = used
+            .map(|column| {
+                let cells = lines.iter().map(|line| line[column].as_str());
+                let width = cells.clone().chain([COLUMNS[column]]).map(|cell| cell.chars().count()).max();
+                (COLUMNS[column], width.unwrap_or_default(), cells.collect::<Vec<_>>())
+            })
+            .collect();
         writeln!(f, "### {}\n", self.title)?;
-        let rule = widths.map(|width| "-".repeat(width));
-        for line in [&header, &rule].into_iter().chain(&lines) {
-            let mut text = String::new();
-            for (cell, width) in line.iter().zip(widths) {
-                write!(text, "| {cell:width$} ")?;
+        for (header, width, _) in &columns {
+            write!(f, "| {header:width$} ")?;
+        }
+        writeln!(f, "|")?;
+        for (_, width, _) in &columns {
+            write!(f, "| {} ", "-".repeat(*width))?;
+        }
+        writeln!(f, "|")?;
+        for line in 0..lines.len() {
+            for (_, width, cells) in &columns {
+                write!(f, "| {:width$} ", cells[line])?;
             }
-            writeln!(f, "{text}|")?;
+            writeln!(f, "|")?;
         }
         Ok(())
     }

@@ -23,8 +23,10 @@ pub struct Sizes {
     pub small_flow: usize,
     /// How many segments the large Flow has: for windows, memory, disk, start and replay.
     pub large_flow: usize,
-    /// How many segments are posted alone for the replay of such a log.
-    pub single_posts: usize,
+    /// How many single segments are posted over many connections for the replay of such a log.
+    pub packed_posts: usize,
+    /// How many are posted one after the other for it: each is a record of its own.
+    pub lone_posts: usize,
 }
 
 impl Sizes {
@@ -40,7 +42,8 @@ impl Sizes {
             appended: 32_000,
             small_flow: 10_000,
             large_flow: 1_000_000,
-            single_posts: 256_000,
+            packed_posts: 256_000,
+            lone_posts: 20_000,
         }
     }
 
@@ -56,7 +59,8 @@ impl Sizes {
             appended: 8_000,
             small_flow: 10_000,
             large_flow: 100_000,
-            single_posts: 32_000,
+            packed_posts: 32_000,
+            lone_posts: 2_000,
         }
     }
 }

@@ -144,18 +144,14 @@ impl Flow {
     }
 }
 
-/// A positive fraction whose denominator is 1 unless given.
+/// A positive fraction whose denominator is 1 unless given. It is returned as it was given.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Rational {
     /// Above the line.
     pub numerator: NonZeroU64,
-    /// Below the line.
-    #[serde(default = "one")]
-    pub denominator: NonZeroU64,
-}
-
-const fn one() -> NonZeroU64 {
-    NonZeroU64::MIN
+    /// Below the line; absent where it was not given.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub denominator: Option<NonZeroU64>,
 }
 
 /// A positive fraction with both parts given.

@@ -29,6 +29,7 @@ async fn survive(victim: Victim, seed: u64) {
     for number in 0..WRITERS {
         writers.push(Writer::new(server.api(), seed + number).await);
     }
+    let mut furthest = 0;
     for round in 0..ROUNDS {
         let load = Load::start(writers, server.api());
         tokio::time::sleep(Duration::from_millis(random.random_range(20..900))).await;
@@ -42,6 +43,7 @@ async fn survive(victim: Victim, seed: u64) {
             Victim::Server | Victim::Both => {
                 let writers = load.stop().await;
                 server.start_again().await;
+                furthest = furthest.max(server.started_from());
                 writers
             }
             Victim::Nats => {
@@ -64,6 +66,7 @@ async fn survive(victim: Victim, seed: u64) {
     let counts =
         writers.iter().map(Writer::counts).fold([0; 3], |sum, counts| std::array::from_fn(|at| sum[at] + counts[at]));
     assert!(counts[0] > 100, "there was load: {counts:?} acknowledged, refused and unanswered, seed {seed}");
+    assert!(victim == Victim::Nats || furthest > 0, "no start after a kill went on from a checkpoint, seed {seed}");
     check_invariants(server.api()).await;
     server.verify().await;
     server.stop().await;

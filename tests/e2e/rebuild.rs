@@ -3,6 +3,7 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::process::Command;
 
 use rand::rngs::StdRng;
 use rand::{Rng as _, SeedableRng as _};
@@ -72,14 +73,6 @@ async fn history(api: &Api, seed: u64, steps: usize) {
     }
 }
 
-/// The record of the checkpoint from which the server has started last.
-fn started_from(server: &Server) -> u64 {
-    let log = server.log();
-    let opening = log.lines().rfind(|line| line.contains("opening the tables")).expect("a start says so");
-    let number = opening.split("checkpoint=").nth(1).and_then(|rest| rest.split(' ').next());
-    number.and_then(|number| number.parse().ok()).unwrap_or_else(|| panic!("no checkpoint in {opening}"))
-}
-
 fn checkpoints(server: &Server) -> PathBuf {
     server.data().join("checkpoints")
 }
@@ -99,7 +92,7 @@ async fn tables_are_the_same_however_they_come_about() {
     history(server.api(), 1, 150).await;
     server.stop().await;
     server.start_again().await;
-    assert!(started_from(&server) > 0, "a start goes on from the checkpoint");
+    assert!(server.started_from() > 0, "a start goes on from the checkpoint");
     history(server.api(), 2, 150).await;
     let live = contents(server.api()).await;
     assert!(live.len() > 20, "there is something to compare");
@@ -118,14 +111,14 @@ async fn tables_are_the_same_however_they_come_about() {
 
     fs::remove_dir_all(checkpoints(&server)).unwrap();
     server.start_again().await;
-    assert_eq!(started_from(&server), 0);
+    assert_eq!(server.started_from(), 0);
     assert_eq!(contents(server.api()).await, live, "from nothing but the log");
     let busy = server.run("rebuild").await;
     assert!(!busy.status.success() && said(&busy).contains("in use"), "{}", said(&busy));
     server.stop().await;
     assert_eq!(digest(&server.run("rebuild").await), of_live);
     server.start_again().await;
-    assert!(started_from(&server) > 0, "what was rebuilt is what a start goes on from");
+    assert!(server.started_from() > 0, "what was rebuilt is what a start goes on from");
     assert_eq!(contents(server.api()).await, live);
     server.verify().await;
 }
@@ -160,7 +153,7 @@ async fn damaged_checkpoints_are_passed_over() {
         manifests.iter().rev().skip(1).for_each(|older| fs::remove_file(older).unwrap());
         damage(&folder);
         server.start_again().await;
-        assert_eq!(started_from(&server), 0, "the damage is noticed");
+        assert_eq!(server.started_from(), 0, "the damage is noticed");
         assert_eq!(contents(server.api()).await, live);
         server.stop().await;
         server.verify().await;
@@ -200,26 +193,32 @@ async fn a_planted_difference_is_found_and_mended() {
 /// Where a log has been, one that is missing, another one or shorter is an error, never a new beginning.
 #[tokio::test]
 async fn a_lost_log_stops_the_start_with_an_explanation() {
-    let nats = Nats::start().await;
+    let mut nats = Nats::start().await;
     let mut server = Server::start_with(Options::on(&nats.url())).await;
     let flow = create_flow(server.api()).await;
+    server.stop().await;
+    nats.kill();
+    let backup = server.folder().join("backup");
+    copy(nats.folder(), &backup);
+    nats.start_again().await;
+    server.start_again().await;
     fill(server.api(), &flow, 0..3).await;
     server.stop().await;
 
-    let jetstream = nats.jetstream().await;
-    let stream = jetstream.get_stream("TAPELOG").await.unwrap();
-    let last = stream.get_info().await.unwrap().state.last_sequence;
-    let backup = stream.get_info().await.unwrap().config;
-    stream.delete_message(last).await.unwrap();
+    nats.kill();
+    copy(&backup, nats.folder());
+    nats.start_again().await;
     let refused = server.refuses_to_start().await;
-    assert!(refused.contains("backup"), "a lost end: {refused}");
+    assert!(refused.contains("backup"), "an old copy: {refused}");
 
+    let jetstream = nats.jetstream().await;
+    let empty = jetstream.get_stream("TAPELOG").await.unwrap().get_info().await.unwrap().config;
     jetstream.delete_stream("TAPELOG").await.unwrap();
     let refused = server.refuses_to_start().await;
     assert!(refused.contains("TAPELOG") && refused.contains("backup"), "a lost stream: {refused}");
     assert!(jetstream.get_stream("TAPELOG").await.is_err(), "and it is not made anew");
 
-    jetstream.create_stream(backup).await.unwrap();
+    jetstream.create_stream(empty).await.unwrap();
     let refused = server.refuses_to_start().await;
     assert!(refused.contains("TAPELOG") || refused.contains("backup"), "an empty stream: {refused}");
 
@@ -229,6 +228,15 @@ async fn a_lost_log_stops_the_start_with_an_explanation() {
     other.stop().await;
     let refused = server.refuses_to_start().await;
     assert!(refused.contains("incarnation") || refused.contains("replaced"), "another log: {refused}");
+}
+
+/// Puts a copy of a folder in the place of another.
+fn copy(from: &Path, to: &Path) {
+    if to.exists() {
+        fs::remove_dir_all(to).unwrap();
+    }
+    let copied = Command::new("cp").arg("-r").args([from, to]).status().unwrap();
+    assert!(copied.success());
 }
 
 /// The same with the private nats-server: somebody has removed its folder.

@@ -1,7 +1,7 @@
 //! A nats-server of the test's own, for servers that share a log, or lose it for a while.
 
 use std::fs;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 
 use rustix::process::Signal;
@@ -59,6 +59,11 @@ impl Nats {
             async_nats::jetstream::new(client).query_account().await.ok()
         })
         .await;
+    }
+
+    /// Its folder: all that it knows.
+    pub fn folder(&self) -> &Path {
+        self.folder.path()
     }
 
     fn log(&self) -> PathBuf {

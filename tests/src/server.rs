@@ -97,6 +97,7 @@ impl Server {
     /// # Panics
     /// When it does start.
     pub async fn refuses_to_start(&mut self) -> String {
+        let before = self.log().len();
         self.spawn();
         let status = eventually("the server ends", PATIENCE, async || {
             assert_eq!(fs::read_to_string(self.stdout()).unwrap_or_default(), "", "the server started");
@@ -105,7 +106,7 @@ impl Server {
         .await;
         self.process = None;
         assert!(!status.success(), "a server that does not start says so by its exit status");
-        self.log()
+        self.log().split_off(before)
     }
 
     fn spawn(&mut self) {
@@ -161,6 +162,17 @@ impl Server {
     /// What it has logged, over all its starts.
     pub fn log(&self) -> String {
         fs::read_to_string(self.stderr()).unwrap_or_default()
+    }
+
+    /// The record of the checkpoint from which it has started last.
+    ///
+    /// # Panics
+    /// When its log does not say.
+    pub fn started_from(&self) -> u64 {
+        let log = self.log();
+        let opening = log.lines().rfind(|line| line.contains("opening the tables")).expect("a start says so");
+        let number = opening.split("checkpoint=").nth(1).and_then(|rest| rest.split(' ').next());
+        number.and_then(|number| number.parse().ok()).unwrap_or_else(|| panic!("no checkpoint in {opening}"))
     }
 
     /// Its data folder.

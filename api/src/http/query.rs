@@ -101,13 +101,9 @@ impl<'a> Query<'a> {
     /// The items of a parameter that is a list with commas; an empty value is an empty list.
     ///
     /// # Errors
-    /// [`Problem::Invalid`], naming the parameter, for an item that is no `T`.
+    /// [`Problem::Invalid`], naming the parameter, for an item that is empty or no `T`.
     pub fn list<T: FromStr<Err: fmt::Display>>(&self, name: &str) -> Result<Option<Vec<T>>, Problem> {
-        let Some(value) = self.text(name)? else { return Ok(None) };
-        if value.is_empty() {
-            return Ok(Some(Vec::new()));
-        }
-        value.split(',').map(str::parse).collect::<Result<_, _>>().map(Some).map_err(|error| invalid(name, error))
+        self.text(name)?.map(|value| list(name, value)).transpose()
     }
 
     /// The MIME type without parameters in a parameter (`mime-type.json`).
@@ -153,6 +149,21 @@ pub fn boolean(name: &str, value: &str) -> Result<bool, Problem> {
     } else {
         Err(invalid(name, "it is neither true nor false"))
     }
+}
+
+/// The items of a parameter's value that is a list with commas; an empty value is an empty list.
+///
+/// # Errors
+/// [`Problem::Invalid`], naming the parameter, for an item that is empty or no `T`.
+pub fn list<T: FromStr<Err: fmt::Display>>(name: &str, value: &str) -> Result<Vec<T>, Problem> {
+    if value.is_empty() {
+        return Ok(Vec::new());
+    }
+    let item = |item: &str| match item {
+        "" => Err(invalid(name, "an item of the list is empty")),
+        _ => item.parse().map_err(|error| invalid(name, error)),
+    };
+    value.split(',').map(item).collect()
 }
 
 fn invalid(name: &str, why: impl fmt::Display) -> Problem {
@@ -246,6 +257,7 @@ mod tests {
         assert_eq!(query.list::<FlowId>("accept_storage_ids").unwrap(), None);
         let bad = Query::parse("collected_by_ids=4f79cfd1-c057-47f4-8e4d-1b126ca7bf34,").unwrap();
         assert!(bad.list::<FlowId>("collected_by_ids").is_err());
+        assert!(Query::parse("accept_get_urls=a,,b").unwrap().list::<String>("accept_get_urls").is_err());
     }
 
     #[test]

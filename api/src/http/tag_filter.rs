@@ -8,12 +8,13 @@ use super::query::{self, Query};
 /// The conditions in the parameters `<family>.{name}` and `<family>_exists.{name}`. All must be met.
 ///
 /// # Errors
-/// [`Problem::Invalid`], naming the parameter, for a `_exists` that is neither true nor false.
+/// [`Problem::Invalid`], naming the parameter, for a list with an empty item, and for a `_exists` that
+/// is neither true nor false.
 pub fn parse(query: &Query<'_>, family: &str) -> Result<Vec<TagFilter>, Problem> {
     let values = query.with_prefix(family).filter_map(|(rest, value)| Some((rest.strip_prefix('.')?, value)));
     let values = values.map(|(name, value)| {
         // An empty list is met by nothing.
-        let texts = value.split(',').filter(|_| !value.is_empty()).map(str::to_owned).collect();
+        let texts = query::list(&format!("{family}.{name}"), value)?;
         Ok(TagFilter { name: name.to_owned(), condition: TagCondition::AnyOf(texts) })
     });
     let presence = query.with_prefix(family).filter_map(|(rest, value)| Some((rest.strip_prefix("_exists.")?, value)));
@@ -50,7 +51,8 @@ mod tests {
     }
 
     #[test]
-    fn presence_is_true_or_false() {
+    fn a_refusal_names_the_parameter() {
+        assert!(of("flow_tag.x=a,", "flow_tag").unwrap_err().contains("flow_tag.x"));
         assert!(of("tag_exists.x=maybe", "tag").unwrap_err().contains("tag_exists.x"));
         assert_eq!(of("tag_exists.x=false", "tag").unwrap()[0].condition, TagCondition::Absent);
     }

@@ -17,6 +17,7 @@ use super::Bench;
 use super::large::Large;
 use crate::load::{Work, run};
 use crate::report::{Row, Section, Target, Unit, grouped};
+use crate::store::Store;
 use crate::tams::Recorder;
 
 /// How many connections post single segments: what waits together goes into one record.
@@ -29,24 +30,31 @@ const LONGEST: Duration = Duration::from_secs(120);
 
 /// Measures it.
 pub async fn measure(bench: &mut Bench) -> Result<Section> {
-    let mut singles = bench.subject.store("singles").await?;
-    let mut recorder = Recorder::connect(&singles.endpoint).await?;
-    bench.doing("replay: posting single segments");
-    let mut flows = recorder.create_flows(CONNECTIONS).await?;
-    let prepared = recorder.prepare_all(&mut flows, bench.sizes.single_posts / CONNECTIONS, 1).await?;
-    run(&singles.endpoint, Work::Once(prepared), LONGEST, 201).await?;
-    singles.stop().await?;
-
+    let packed = posted(bench, CONNECTIONS, bench.sizes.packed_posts).await?;
+    let lone = posted(bench, 1, bench.sizes.lone_posts).await?;
     let mut large = Large::take(bench).await?;
     large.store.stop().await?;
 
     let mut rows = Vec::new();
-    let single = format!("POSTs of single segments over {CONNECTIONS} connections");
-    for (name, data) in [("bulk POSTs of 100 segments", large.store.data()?), (&single, singles.data()?)] {
-        rows.extend(measure_log(bench, name, data).await?);
+    let packed_name = format!("single segments, {CONNECTIONS} connections");
+    let logs = [("bulk of 100", &large.store), (&packed_name, &packed), ("single segments, 1 connection", &lone)];
+    for (name, store) in logs {
+        rows.extend(measure_log(bench, name, store.data()?).await?);
     }
     bench.large = Some(large);
     Ok(Section { title: "Replay of the log into tables".to_owned(), rows })
+}
+
+/// A stopped store, into which single segments were posted over so many connections.
+async fn posted(bench: &Bench, connections: usize, segments: usize) -> Result<Store> {
+    bench.doing(format_args!("replay: posting {segments} single segments over {connections} connections"));
+    let mut store = bench.subject.store(&format!("posted-{connections}")).await?;
+    let mut recorder = Recorder::connect(&store.endpoint).await?;
+    let mut flows = recorder.create_flows(connections).await?;
+    let prepared = recorder.prepare_all(&mut flows, segments / connections, 1).await?;
+    run(&store.endpoint, Work::Once(prepared), LONGEST, 201).await?;
+    store.stop().await?;
+    Ok(store)
 }
 
 /// What is in a log.

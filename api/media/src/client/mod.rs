@@ -320,7 +320,7 @@ fn text<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
 }
 
 /// An HTTP client with the project's limits.
-fn http_client() -> reqwest::Client {
+pub fn http_client() -> reqwest::Client {
     if rustls::crypto::CryptoProvider::get_default().is_none() {
         // Another thread may have been faster; then its provider is as good.
         rustls::crypto::ring::default_provider().install_default().ok();

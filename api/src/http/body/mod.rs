@@ -31,15 +31,16 @@ pub fn json<'a, T: Deserialize<'a>>(body: &'a [u8]) -> Result<T, Problem> {
 /// # Errors
 /// As [`json`].
 pub fn named<'a, T: Deserialize<'a>>(name: &str, body: &'a [u8]) -> Result<T, Problem> {
+    let text = str::from_utf8(body).map_err(|_| Problem::invalid("the body: it is not UTF-8"))?;
     if is_too_deep(body) {
         return Err(Problem::invalid(format!("the body is nested more than {} deep", limits::DEPTH)));
     }
     // Keeping track of the path costs about as much as reading, so it is done for those bodies only that have a mistake.
-    serde_json::from_slice(body).map_err(|_| {
-        let mut deserializer = serde_json::Deserializer::from_slice(body);
+    serde_json::from_str(text).map_err(|_| {
+        let mut deserializer = serde_json::Deserializer::from_str(text);
         match serde_path_to_error::deserialize::<_, T>(&mut deserializer) {
             Err(error) => invalid(name, &error),
-            Ok(_) => Problem::invalid("the body has something after the JSON value".to_owned()),
+            Ok(_) => Problem::invalid("the body: something follows the JSON value"),
         }
     })
 }
@@ -51,7 +52,7 @@ pub fn named<'a, T: Deserialize<'a>>(name: &str, body: &'a [u8]) -> Result<T, Pr
 pub fn object<'a, T: Deserialize<'a>>(body: &'a [u8]) -> Result<T, Problem> {
     match body.iter().find(|byte| !byte.is_ascii_whitespace()) {
         Some(b'{') => json(body),
-        _ => Err(Problem::invalid("the body: it is not a JSON object".to_owned())),
+        _ => Err(Problem::invalid("the body: it is not a JSON object")),
     }
 }
 
@@ -128,8 +129,8 @@ mod tests {
         assert!(refusal(br#"{"inner":[{}]}"#).starts_with("inner[0]: missing field `number`"));
         assert!(refusal(b"[").starts_with("the body: "));
         assert!(refusal(b"").starts_with("the body: "));
-        assert!(refusal(br#"{"inner":[]} {}"#).contains("after"));
-        assert!(refusal(b"{\"inner\":[],\"x\":\"\xff\"}").contains("x: "));
+        assert!(refusal(br#"{"inner":[]} {}"#).contains("follows"));
+        assert!(refusal(b"{\"inner\":[],\"x\":\"\xff\"}").contains("UTF-8"));
         let value = serde_json::json!([{ "number": -1 }]);
         assert!(part::<Vec<Inner>>("list", value).expect_err("negative").to_string().starts_with("list[0].number: "));
     }

@@ -55,7 +55,7 @@ where
     let mut first = Bytes::new();
     let mut rest = BytesMut::new();
     while let Some(frame) = body.frame().await {
-        let frame = frame.map_err(|_| Problem::invalid("the body ends before its end".to_owned()))?;
+        let frame = frame.map_err(|_| Problem::invalid("the body ends before its end"))?;
         let Ok(data) = frame.into_data() else { continue };
         let length = first.len() + rest.len() + data.len();
         if length > limit {

@@ -43,22 +43,22 @@ struct StorageBody {
 pub fn read(body: &[u8], limits: &Limits) -> Result<StorageRequest, Problem> {
     let body: StorageBody = if body.is_empty() { StorageBody::default() } else { super::object(body)? };
     let objects = match (body.limit, body.object_ids) {
-        (Some(_), Some(_)) => return Err(Problem::invalid("limit and object_ids exclude each other".to_owned())),
+        (Some(_), Some(_)) => return Err(Problem::invalid("limit and object_ids exclude each other")),
         (None, None) => Objects::New(limits.storage_default),
         (None, Some(ids)) => {
             limits::count("object_ids", ids.len(), limits.storage_max)?;
             Objects::Named(ids)
         }
         (Some(limit), None) => match usize::try_from(limit) {
-            Ok(0) | Err(_) => return Err(Problem::invalid("limit is not positive".to_owned())),
+            Ok(0) | Err(_) => return Err(Problem::invalid("limit is not positive")),
             Ok(limit) => Objects::New(limit.min(limits.storage_max)),
         },
     };
     if body.presigned == Some(false) {
-        return Err(Problem::invalid("presigned is false, but every put_url of this server is presigned".to_owned()));
+        return Err(Problem::invalid("presigned is false, but every put_url of this server is presigned"));
     }
     if body.content_type.as_deref().is_some_and(|text| !is_mime_type(text) || text.len() > limits::NAME_BYTES) {
-        return Err(Problem::invalid("content_type is not a MIME type without parameters".to_owned()));
+        return Err(Problem::invalid("content_type is not a MIME type without parameters"));
     }
     Ok(StorageRequest { objects, storage_id: body.storage_id, content_type: body.content_type })
 }
