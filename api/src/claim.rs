@@ -36,13 +36,8 @@ impl Claim {
     /// When the file cannot be read or written.
     pub fn ask(path: &Path) -> Result<Asked> {
         let unusable = || format!("{} cannot be used", path.display());
-        let mut file = OpenOptions::new()
-            .read(true)
-            .write(true)
-            .create(true)
-            .truncate(false)
-            .open(path)
-            .with_context(unusable)?;
+        let mut file =
+            OpenOptions::new().read(true).write(true).create(true).truncate(false).open(path).with_context(unusable)?;
         match file.try_lock() {
             Ok(()) => {
                 let claim = Self(file);

@@ -7,6 +7,7 @@
 pub mod admin;
 pub mod claim;
 pub mod http;
+mod log_thread;
 pub mod node;
 pub mod server;
 pub mod settings;

@@ -9,9 +9,7 @@ use tapelog_events::{Incarnation, Instant, StorageId, Tags, Timestamp};
 use tapelog_projections::checkpoint::{Checkpoints, open_tables};
 use tapelog_projections::{Live, Projector};
 use tapelog_store::log::jetstream::{Connection, JetStreamLog, JetStreamSettings};
-use tapelog_store::media::{
-    Addressing, LocalCredentials, LocalS3, LocalS3Settings, MediaStore, S3Settings, Secret,
-};
+use tapelog_store::media::{Addressing, LocalCredentials, LocalS3, LocalS3Settings, MediaStore, S3Settings, Secret};
 use tapelog_store::nats_server::{NatsServer, NatsServerSettings};
 use tapelog_store::sequencer::{Halt, Sequencer, SequencerSettings, Stopped};
 use tokio::net::TcpListener;
@@ -26,6 +24,7 @@ use crate::claim::Claim;
 use crate::http::{
     self, App, AppParts, BackendDescription, BackendPlace, Backends, Limits, ServiceFacts, StorageBackend, StoreType,
 };
+use crate::log_thread::LogThread;
 use crate::server;
 use crate::settings::{DataFolder, MediaSettings, NatsSettings, Settings};
 
@@ -109,6 +108,7 @@ pub struct Node {
     checkpoints: Arc<Checkpoints>,
     media: Option<LocalS3>,
     log: OpenLog,
+    _log_thread: LogThread,
     _claim: Claim,
 }
 
@@ -125,7 +125,9 @@ impl Node {
             .with_context(|| format!("{} cannot be listened on", settings.listen))?;
         let address = listener.local_addr()?;
 
-        let log = OpenLog::open(&settings.nats, &data).await?;
+        let log_thread = LogThread::start()?;
+        let (nats, folder) = (settings.nats.clone(), data.clone());
+        let log = log_thread.run(async move { OpenLog::open(&nats, &folder).await }).await?;
         let checkpoints = Arc::new(Checkpoints::open(&data.checkpoints())?);
         let started = std::time::Instant::now();
         let tables = open_tables(&log.log, &checkpoints, |_, _| {}).await?;
@@ -140,9 +142,13 @@ impl Node {
         let live = Arc::new(Live::new(tables));
 
         let (sink, deliveries) = mpsc::channel(RECORDS_AHEAD);
-        let (sequencer, writer) =
-            Sequencer::start(Arc::new(log.log.clone()), state, head, now, SequencerSettings::default(), sink);
-        let (projector, projecting) = Projector::start(Arc::clone(&live), deliveries);
+        let ((sequencer, writer), (projector, projecting)) = log_thread.within(|| {
+            let log = Arc::new(log.log.clone());
+            (
+                Sequencer::start(log, state, head, now, SequencerSettings::default(), sink),
+                Projector::start(Arc::clone(&live), deliveries),
+            )
+        });
 
         let (media, store) = open_media(&settings.media, &data, address).await?;
         let store = Arc::new(store);
@@ -184,7 +190,21 @@ impl Node {
         ));
         let url = format!("http://{address}");
         claim.say(Some(url.clone()))?;
-        Ok(Self { url, stop, http, sequencer, writer, projecting, checkpointer, live, checkpoints, media, log, _claim: claim })
+        Ok(Self {
+            url,
+            stop,
+            http,
+            sequencer,
+            writer,
+            projecting,
+            checkpointer,
+            live,
+            checkpoints,
+            media,
+            log,
+            _log_thread: log_thread,
+            _claim: claim,
+        })
     }
 
     /// The base URL.

@@ -87,13 +87,7 @@ impl Default for Settings {
             listen: SocketAddr::from(([127, 0, 0, 1], 4010)),
             data: PathBuf::from("tapelog-data"),
             public_url: None,
-            nats: NatsSettings {
-                url: None,
-                stream: "TAPELOG".to_owned(),
-                replicas: 1,
-                server: None,
-                config: None,
-            },
+            nats: NatsSettings { url: None, stream: "TAPELOG".to_owned(), replicas: 1, server: None, config: None },
             media: MediaSettings {
                 endpoint: None,
                 public_endpoint: None,

@@ -21,7 +21,7 @@ mod tams;
 use std::io::Write as _;
 use std::path::PathBuf;
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail};
 use clap::{Parser, Subcommand, ValueEnum};
 use indicatif::{ProgressBar, ProgressStyle};
 
@@ -74,7 +74,11 @@ async fn main() -> Result<()> {
     let arguments = Arguments::parse();
     match arguments.command {
         Some(Command::LimitServer) => limit_server::serve().await,
-        None => measure(arguments).await,
+        // An interrupted measurement still stops its servers and removes their folders.
+        None => tokio::select! {
+            measured = measure(arguments) => measured,
+            interrupted = tokio::signal::ctrl_c() => bail!(interrupted.map_or_else(|error| error.to_string(), |()| "interrupted".to_owned())),
+        },
     }
 }
 

@@ -346,14 +346,11 @@ impl Report {
                 judged += usize::from(comparison.met.is_some());
                 met += usize::from(comparison.met == Some(true));
                 if comparison.met == Some(false) {
-                    missed.push_str(&format!(
-                        "not met: {}: {}, of {}: {}, target {}\n",
-                        section.title,
-                        row.name,
-                        comparison.against,
-                        comparison.figure,
-                        comparison.target_text()
-                    ));
+                    let reference =
+                        comparison.reference.map_or(String::new(), |_| format!(" ({})", comparison.against));
+                    let Section { title, .. } = section;
+                    let (name, figure, target) = (&row.name, comparison.figure, comparison.target_text());
+                    missed.push_str(&format!("not met: {title}: {name}: {figure}{reference}, target {target}\n"));
                 }
             }
         }

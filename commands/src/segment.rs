@@ -10,7 +10,7 @@ use tapelog_events::{
 };
 
 use crate::flow::ensure_writable;
-use crate::inventory::{FlowSlot, Inventory, Object, ObjectState};
+use crate::inventory::{FlowSlot, Inventory};
 use crate::{Decision, DeleteSegments, NewSegment, PostSegments, Rejection, RequestShape, State};
 
 /// Registers segments on a Flow.
@@ -183,13 +183,11 @@ impl<'a> Judge<'a> {
             }
             return Ok(first(SmallVec::new()));
         };
-        let Object { state, instances, key_frame_count } = self.inventory.object(slot);
-        match state {
-            ObjectState::Allocated { flow, .. } if flow != self.flow => Err(SegmentFailureKind::AllocatedElsewhere),
-            ObjectState::Allocated { .. } => Ok(first(instances)),
-            ObjectState::Registered { range, .. } | ObjectState::Unreferenced { range, .. } => {
-                reused(Known { range, key_frame_count, instances }, segment)
-            }
+        let (instances, key_frame_count) = self.inventory.object_access(slot);
+        match self.inventory.allocated_to(slot) {
+            Some(flow) if flow != self.flow => Err(SegmentFailureKind::AllocatedElsewhere),
+            Some(_) => Ok(first(instances)),
+            None => reused(Known { range: self.inventory.object_range(slot), key_frame_count, instances }, segment),
         }
     }
 

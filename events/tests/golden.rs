@@ -21,7 +21,7 @@ const FIRST: &str = "golden-v1.bin";
 #[test]
 fn every_golden_record_reads_as_what_was_meant_and_is_written_the_same() {
     for (file, expected) in [(FIRST, first_format())] {
-        let path = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/data").join(file);
+        let path = path_of(file);
         if std::env::var_os("TAPELOG_WRITE_GOLDEN").is_some() && !path.exists() {
             fs::write(&path, framed(&expected)).unwrap();
         }
@@ -38,14 +38,14 @@ fn every_golden_record_reads_as_what_was_meant_and_is_written_the_same() {
 
 #[test]
 fn golden_records_are_chained_by_hash() {
-    let bytes = fs::read(PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/data").join(FIRST)).unwrap();
+    let bytes = fs::read(path_of(FIRST)).unwrap();
     let mut before = ChainHash::ZERO;
     for record in unframed(&bytes) {
         assert_eq!(decode(record).unwrap().prev_hash, before);
         before = ChainHash::of(record);
     }
     // The hash of the last record stands for every byte of all of them.
-    assert_eq!(before.to_string(), "LAST_HASH");
+    assert_eq!(before.to_string(), "55f8594876c20ad2d8e39253f089a241eb571f2536a97156a76337bc2c0aae1d");
 }
 
 #[test]
@@ -68,6 +68,10 @@ fn golden_records_have_every_type_of_event() {
             | Event::SegmentsDeleted(_) => {}
         }
     }
+}
+
+fn path_of(file: &str) -> PathBuf {
+    PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/data").join(file)
 }
 
 fn framed(records: &[Record]) -> Vec<u8> {
@@ -93,7 +97,7 @@ fn unframed(mut file: &[u8]) -> Vec<&[u8]> {
 
 // What the records of format 1 mean.
 
-/// One record with everything set, and one with nothing set that need not be.
+/// A record of every event, and one of every outcome.
 fn first_format() -> Vec<Record> {
     let commit = |events, idempotency: Option<Idempotency>| Commit {
         id: CommitId::from_uuid("01936f00-0000-7000-8000-000000000001".parse().unwrap()),
@@ -143,6 +147,63 @@ fn outcomes() -> Vec<Outcome> {
 }
 
 fn events_of_first_format() -> Vec<Event> {
+    [described_events(), flows_with_every_value()].concat()
+}
+
+/// Flows that have, together, every value that a field with few values can have.
+fn flows_with_every_value() -> Vec<Event> {
+    use UncVideoType as Unc;
+    let statuses = [FlowStatus::AwaitingContent, FlowStatus::Ingesting, FlowStatus::ReplicationInProgress];
+    let with_status = statuses.map(|status| Flow { status: Some(status), ..bare_flow() });
+    let unc_types = [
+        Unc::Planar,
+        Unc::YUYV,
+        Unc::UYVY,
+        Unc::AYUV,
+        Unc::V210,
+        Unc::V216,
+        Unc::RGB,
+        Unc::RGBx,
+        Unc::XRGB,
+        Unc::BGRx,
+        Unc::XBGR,
+        Unc::RGBA,
+        Unc::ARGB,
+        Unc::BGRA,
+        Unc::ABGR,
+        Unc::Alpha,
+    ];
+    let interlace_modes = [
+        InterlaceMode::Progressive,
+        InterlaceMode::InterlacedTff,
+        InterlaceMode::InterlacedBff,
+        InterlaceMode::InterlacedPsf,
+    ];
+    let colorspaces = [Colorspace::BT601, Colorspace::BT709, Colorspace::BT2020, Colorspace::BT2100];
+    let transfers = [TransferCharacteristic::SDR, TransferCharacteristic::HLG, TransferCharacteristic::PQ];
+    let components = [ComponentType::YCbCr, ComponentType::RGB];
+    let videos = unc_types.into_iter().enumerate().map(|(number, unc_type)| VideoEssence {
+        unc_parameters: Some(UncVideo { unc_type }),
+        interlace_mode: Some(interlace_modes[number % interlace_modes.len()]),
+        colorspace: Some(colorspaces[number % colorspaces.len()]),
+        transfer_characteristic: Some(transfers[number % transfers.len()]),
+        component_type: Some(components[number % components.len()]),
+        ..bare_video()
+    });
+    let audios = [UncAudioType::Interleaved, UncAudioType::Planar, UncAudioType::Pairs];
+    let audios = audios.map(|unc_type| AudioEssence { unc_parameters: Some(UncAudio { unc_type }), ..bare_audio() });
+    let essences = videos.map(of_video).chain(audios.map(EssenceParameters::Audio));
+    let with_essence = essences.map(|essence| Flow { essence_parameters: Some(essence), ..bare_flow() });
+    let flows = with_status.into_iter().chain(with_essence);
+    flows.map(|flow| FlowCreated { flow, collected_by: Membership::default() }.into()).collect()
+}
+
+fn of_video(essence: VideoEssence) -> EssenceParameters {
+    EssenceParameters::Video(Box::new(essence))
+}
+
+/// Each type of event with all that can be left out, and without.
+fn described_events() -> Vec<Event> {
     let membership = || Membership { flow: vec![other_flow_id()], source: vec![other_source_id()] };
     let collection = vec![
         SourceCollectionItem { id: source_id(), role: Some("video".to_owned()) },
@@ -159,10 +220,19 @@ fn events_of_first_format() -> Vec<Event> {
         SourceUpdated { source: bare_source(), collected_by: Vec::new(), source_collection: Vec::new() }.into(),
         SourceDeleted { source_id: source_id(), collected_by: vec![other_source_id()] }.into(),
         SourceDeleted { source_id: source_id(), collected_by: Vec::new() }.into(),
-        FlowCreated { flow: full_flow(Format::Video, full_video()), collected_by: membership() }.into(),
-        FlowCreated { flow: full_flow(Format::Video, bare_video()), collected_by: Membership::default() }.into(),
-        FlowCreated { flow: full_flow(Format::Audio, full_audio()), collected_by: membership() }.into(),
-        FlowCreated { flow: full_flow(Format::Audio, bare_audio()), collected_by: membership() }.into(),
+        FlowCreated { flow: full_flow(Format::Video, of_video(full_video())), collected_by: membership() }.into(),
+        FlowCreated { flow: full_flow(Format::Video, of_video(bare_video())), collected_by: Membership::default() }
+            .into(),
+        FlowCreated {
+            flow: full_flow(Format::Audio, EssenceParameters::Audio(full_audio())),
+            collected_by: membership(),
+        }
+        .into(),
+        FlowCreated {
+            flow: full_flow(Format::Audio, EssenceParameters::Audio(bare_audio())),
+            collected_by: membership(),
+        }
+        .into(),
         FlowCreated { flow: full_flow(Format::Image, image(Some(aspect_ratio()))), collected_by: membership() }.into(),
         FlowCreated { flow: full_flow(Format::Image, image(None)), collected_by: membership() }.into(),
         FlowCreated { flow: full_flow(Format::Data, data(Some("text"), Some(false))), collected_by: membership() }
@@ -323,8 +393,8 @@ fn bare_flow() -> Flow {
     }
 }
 
-fn full_video() -> EssenceParameters {
-    EssenceParameters::Video(Box::new(VideoEssence {
+fn full_video() -> VideoEssence {
+    VideoEssence {
         frame_width: positive(1920),
         frame_height: positive(1080),
         frame_rate: Some(Rational { numerator: positive64(30000), denominator: Some(positive64(1001)) }),
@@ -341,11 +411,11 @@ fn full_video() -> EssenceParameters {
         unc_parameters: Some(UncVideo { unc_type: UncVideoType::V210 }),
         avc_parameters: Some(AvcParameters { profile: 100, level: 40, flags: 0 }),
         init_segments: Some(false),
-    }))
+    }
 }
 
-fn bare_video() -> EssenceParameters {
-    EssenceParameters::Video(Box::new(VideoEssence {
+fn bare_video() -> VideoEssence {
+    VideoEssence {
         frame_width: positive(1),
         frame_height: positive(u32::MAX),
         frame_rate: Some(Rational { numerator: positive64(25), denominator: None }),
@@ -362,29 +432,29 @@ fn bare_video() -> EssenceParameters {
         unc_parameters: None,
         avc_parameters: None,
         init_segments: None,
-    }))
+    }
 }
 
-fn full_audio() -> EssenceParameters {
-    EssenceParameters::Audio(AudioEssence {
+fn full_audio() -> AudioEssence {
+    AudioEssence {
         sample_rate: positive(48_000),
         channels: positive(2),
         bit_depth: Some(positive(24)),
         codec_parameters: Some(CodecParameters { coded_frame_size: Some(1024), mp4_oti: Some(2) }),
         unc_parameters: Some(UncAudio { unc_type: UncAudioType::Interleaved }),
         init_segments: Some(true),
-    })
+    }
 }
 
-fn bare_audio() -> EssenceParameters {
-    EssenceParameters::Audio(AudioEssence {
+fn bare_audio() -> AudioEssence {
+    AudioEssence {
         sample_rate: positive(44_100),
         channels: positive(1),
         bit_depth: None,
         codec_parameters: Some(CodecParameters { coded_frame_size: None, mp4_oti: None }),
         unc_parameters: None,
         init_segments: None,
-    })
+    }
 }
 
 fn image(aspect_ratio: Option<AspectRatio>) -> EssenceParameters {

@@ -6,8 +6,7 @@ use tapelog_events::{Seq, codec};
 use tapelog_store::log::{Head, Log, ReplayError, Unreachable, replay};
 
 use crate::rows::{
-    AnswerRow, Contents, FlowCollectionRow, FlowRow, ObjectReferenceRow, ObjectRow, Row, SegmentRow,
-    SourceCollectionRow, SourceRow, TagRow,
+    AnswerRow, Contents, FlowCollectionRow, FlowRow, ObjectRow, Row, SegmentRow, SourceCollectionRow, SourceRow, TagRow,
 };
 use crate::tables::partition::Partition;
 use crate::{ApplyError, Tables};
@@ -63,7 +62,6 @@ impl Tables {
             digest::<AnswerRow>(&contents),
             digest::<SegmentRow>(&contents),
             digest::<ObjectRow>(&contents),
-            digest::<ObjectReferenceRow>(&contents),
         ]
     }
 }
@@ -98,7 +96,6 @@ pub fn first_difference(left: &Tables, right: &Tables) -> Option<Difference> {
         .or_else(|| difference::<AnswerRow>(&left, &right))
         .or_else(|| difference::<SegmentRow>(&left, &right))
         .or_else(|| difference::<ObjectRow>(&left, &right))
-        .or_else(|| difference::<ObjectReferenceRow>(&left, &right))
 }
 
 fn difference<R: Row>(left: &Contents<'_>, right: &Contents<'_>) -> Option<Difference> {

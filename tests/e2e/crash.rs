@@ -32,7 +32,9 @@ async fn survive(victim: Victim, seed: u64) {
     let mut furthest = 0;
     for round in 0..ROUNDS {
         let load = Load::start(writers, server.api());
-        tokio::time::sleep(Duration::from_millis(random.random_range(20..900))).await;
+        // Every third round is so long that checkpoints are written in it.
+        let span = if round % 3 == 2 { 2000..4000 } else { 20..1000 };
+        tokio::time::sleep(Duration::from_millis(random.random_range(span))).await;
         if victim != Victim::Server {
             server.kill_nats();
         }

@@ -224,7 +224,9 @@ async fn a_lost_log_stops_the_start_with_an_explanation() {
 
     jetstream.delete_stream("TAPELOG").await.unwrap();
     let mut other = Server::start_with(Options::on(&nats.url())).await;
-    create_flow(other.api()).await;
+    for _ in 0..5 {
+        create_flow(other.api()).await;
+    }
     other.stop().await;
     let refused = server.refuses_to_start().await;
     assert!(refused.contains("incarnation") || refused.contains("replaced"), "another log: {refused}");

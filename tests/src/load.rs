@@ -107,18 +107,17 @@ impl Writer {
         format!("{}/{number}", self.flow)
     }
 
-    /// Sends what was not answered once more, under the same key.
+    /// If the last request was not answered, sends it once more, under the same key. (An older one would be done after
+    /// those that came later, or was done before them: nobody could say which label is right.)
     ///
     /// # Panics
     /// When it is not acknowledged now.
     pub async fn repeat_unanswered(&mut self, api: &Api) {
-        for index in 0..self.sent.len() {
-            let Sent { request, key, outcome } = &self.sent[index];
-            if *outcome == Outcome::Unknown {
-                let outcome = self.send(api, request, key).await;
-                assert_eq!(outcome, Outcome::Acknowledged, "{request:?} under {key}");
-                self.sent[index].outcome = outcome;
-            }
+        let Some(Sent { request, key, outcome: Outcome::Unknown }) = self.sent.last() else { return };
+        let outcome = self.send(api, request, key).await;
+        assert_eq!(outcome, Outcome::Acknowledged, "{request:?} under {key}");
+        if let Some(last) = self.sent.last_mut() {
+            last.outcome = outcome;
         }
     }
 

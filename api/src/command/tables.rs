@@ -91,7 +91,8 @@ async fn verify_stopped(settings: &Settings, data: &DataFolder, claim: Claim) ->
 
 async fn verify_running(url: &str) -> Result<Report> {
     let bar = Bar::new("verify");
-    let response = tapelog_media::client::http_client().post(format!("{url}/admin/verify")).send().await?.error_for_status()?;
+    let response =
+        tapelog_media::client::http_client().post(format!("{url}/admin/verify")).send().await?.error_for_status()?;
     let mut chunks = response.bytes_stream();
     let mut pending = Vec::new();
     while let Some(chunk) = chunks.next().await {

@@ -128,7 +128,8 @@ pub fn get_read_only(call: &Call<'_>, id: FlowId) -> Result<Response, Problem> {
 
 /// `GET /flows/{flowId}/flow_collection`.
 pub fn get_collection(call: &Call<'_>, id: FlowId) -> Result<Response, Problem> {
-    call.read(|tables| response::set(find(tables, id)?.flow().flow_collection.as_ref(), "flow_collection"))
+    // One that is not set is empty (2.7).
+    call.read(|tables| Ok(response::ok(find(tables, id)?.flow().members())))
 }
 
 /// `GET` of a bit rate.

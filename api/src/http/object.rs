@@ -48,7 +48,7 @@ pub fn get(call: &Call<'_>, object_id: &ObjectId) -> Result<Response, Problem> {
             push(&mut out, ",\"key_frame_count\":", count);
         }
         out.push_str(",\"get_urls\":");
-        urls.write(&id, &object.instances, &mut out);
+        urls.write(&id, &object.instances, &mut String::new(), &mut out);
         out.push('}');
     }
     let mut response = response::json(StatusCode::OK, out);

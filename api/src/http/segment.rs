@@ -5,8 +5,9 @@ use std::sync::Arc;
 use hyper::StatusCode;
 use serde::Serialize;
 use tapelog_commands::{Command, DeleteSegments, PostSegments};
-use tapelog_events::{FlowId, Instant, ObjectId, Outcome, SegmentFailure, TimeRange, Timestamp};
+use tapelog_events::{FlowId, Instant, ObjectId, ObjectIdView, Outcome, SegmentFailure, TimeRange, Timestamp};
 use tapelog_projections::{Direction, ListedSegment, SegmentFilter};
+use uuid::Uuid;
 
 use super::app::instant;
 use super::body;
@@ -57,6 +58,7 @@ const SEGMENTS_PER_TURN: usize = 256;
 
 async fn render(segments: &[ListedSegment], urls: &Urls<'_>, object_timerange: bool) -> String {
     let mut out = String::with_capacity(2 + segments.len() * SEGMENT_BYTES);
+    let mut key = String::new();
     out.push('[');
     for (index, segment) in segments.iter().enumerate() {
         if index > 0 {
@@ -65,17 +67,21 @@ async fn render(segments: &[ListedSegment], urls: &Urls<'_>, object_timerange: b
                 tokio::task::yield_now().await;
             }
         }
-        write_segment(segment, urls, object_timerange, &mut out);
+        write_segment(segment, urls, object_timerange, &mut key, &mut out);
     }
     out.push(']');
     out
 }
 
-/// Writes a segment as `flow-segment.json`.
-fn write_segment(segment: &ListedSegment, urls: &Urls<'_>, object_timerange: bool, out: &mut String) {
-    let object_id = segment.object_id.to_string();
+/// Writes a segment as `flow-segment.json`. `key` is room for the key of its object.
+fn write_segment(segment: &ListedSegment, urls: &Urls<'_>, object_timerange: bool, key: &mut String, out: &mut String) {
+    let mut buffer = Uuid::encode_buffer();
+    let object_id = match segment.object_id.view() {
+        ObjectIdView::Uuid(bytes) => &*Uuid::from_bytes(*bytes).as_hyphenated().encode_lower(&mut buffer),
+        ObjectIdView::Text(text) => text,
+    };
     out.push_str("{\"object_id\":");
-    push_string(out, &object_id);
+    push_string(out, object_id);
     push(out, ",\"timerange\":\"", segment.timerange);
     out.push('"');
     if segment.ts_offset != Timestamp::ZERO {
@@ -100,7 +106,7 @@ fn write_segment(segment: &ListedSegment, urls: &Urls<'_>, object_timerange: boo
         push(out, ",\"key_frame_count\":", count);
     }
     out.push_str(",\"get_urls\":");
-    urls.write(&object_id, &segment.instances, out);
+    urls.write(object_id, &segment.instances, key, out);
     out.push('}');
 }
 

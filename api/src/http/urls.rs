@@ -3,11 +3,11 @@
 use smallvec::SmallVec;
 use tapelog_events::{Instance, StorageId, Tags};
 use tapelog_projections::TagFilter;
-use tapelog_store::media::{SigningTime, object_key};
+use tapelog_store::media::{SigningTime, write_object_key};
 
 use super::app::App;
 use super::backend::Backend;
-use super::json::{push, push_string};
+use super::json::push_string;
 use super::problem::Problem;
 use super::query::Query;
 use super::tag_filter;
@@ -53,8 +53,8 @@ impl<'a> Urls<'a> {
         Ok(Self { backends, labels, uncontrolled, verbose })
     }
 
-    /// Writes the list for one object.
-    pub fn write(&self, object_id: &str, instances: &[Instance], out: &mut String) {
+    /// Writes the list for one object. `key` is room for its key, so that a page needs no more than one.
+    pub fn write(&self, object_id: &str, instances: &[Instance], key: &mut String, out: &mut String) {
         out.push('[');
         let mut separator = "";
         for instance in instances {
@@ -62,15 +62,19 @@ impl<'a> Urls<'a> {
                 Instance::Controlled { storage_id } => {
                     let is_it = |(backend, _): &&(&Backend, _)| backend.description.id == *storage_id;
                     let Some((backend, at)) = self.backends.iter().find(is_it) else { continue };
-                    push(out, separator, "{\"url\":\"");
-                    backend.media.presign_get(&object_key(object_id), at, out);
+                    out.push_str(separator);
+                    out.push_str("{\"url\":\"");
+                    key.clear();
+                    write_object_key(object_id, key);
+                    backend.media.presign_get(key, at, out);
                     out.push_str(if self.verbose { &backend.after_url_verbose } else { &backend.after_url });
                 }
                 Instance::Uncontrolled { url, label } => {
                     if !self.uncontrolled || self.labels.as_ref().is_some_and(|labels| !labels.contains(label)) {
                         continue;
                     }
-                    push(out, separator, "{\"url\":");
+                    out.push_str(separator);
+                    out.push_str("{\"url\":");
                     push_string(out, url);
                     out.push_str(",\"label\":");
                     push_string(out, label);

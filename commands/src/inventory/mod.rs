@@ -80,7 +80,11 @@ struct FlowEntry {
 enum Undo {
     FlowCreated(FlowId),
     FlowRemoved(FlowSlot, Box<FlowEntry>),
-    ObjectWas(ObjectId, Option<Box<Object>>),
+    ObjectCreated(ObjectId),
+    ObjectWas(ObjectSlot, Box<Object>),
+    UseAdded(ObjectSlot, SegmentUse),
+    /// With the Flow that used the object first until then.
+    UseRemoved(ObjectSlot, SegmentUse, Option<FlowSlot>),
     SegmentInserted(FlowSlot, i128),
     SegmentTaken(FlowSlot, Entry),
 }
@@ -119,10 +123,19 @@ impl Inventory {
                     self.slots.insert(entry.id, slot);
                     self.flows[slot.0 as usize] = Some(entry);
                 }
-                Undo::ObjectWas(id, Some(object)) => {
-                    self.objects.put(&id, &object);
+                Undo::ObjectCreated(id) => self.objects.remove(&id),
+                Undo::ObjectWas(slot, object) => self.objects.replace(slot, &object),
+                Undo::UseAdded(slot, usage) => {
+                    if let Some(list) = self.objects.use_list(slot) {
+                        list.remove(usage);
+                    }
                 }
-                Undo::ObjectWas(id, None) => self.objects.remove(&id),
+                Undo::UseRemoved(slot, usage, first) => {
+                    if let Some(list) = self.objects.use_list(slot) {
+                        list.add(usage);
+                        list.first = first;
+                    }
+                }
                 Undo::SegmentInserted(flow, start) => {
                     if let Some(entry) = self.flows[flow.0 as usize].as_mut() {
                         entry.timeline.remove(start);
@@ -146,11 +159,23 @@ impl Inventory {
         }
     }
 
-    fn note_object(&mut self, id: &ObjectId) {
-        self.note(|inventory| {
-            let known = inventory.objects.find(id).map(|slot| Box::new(inventory.objects.get(slot)));
-            Undo::ObjectWas(id.clone(), known)
-        });
+    /// Stores what is now known of an object, which stands there if it was known before.
+    fn put_object(&mut self, id: &ObjectId, known: Option<ObjectSlot>, object: &Object) -> ObjectSlot {
+        match known {
+            Some(slot) => {
+                self.replace_object(slot, object);
+                slot
+            }
+            None => {
+                self.note(|_| Undo::ObjectCreated(id.clone()));
+                self.objects.insert(id, object)
+            }
+        }
+    }
+
+    fn replace_object(&mut self, slot: ObjectSlot, object: &Object) {
+        self.note(|inventory| Undo::ObjectWas(slot, Box::new(inventory.objects.get(slot))));
+        self.objects.replace(slot, object);
     }
 
     /// Number of segments in the store.
@@ -200,13 +225,12 @@ impl Inventory {
         if self.objects.find(id).is_some() {
             return;
         }
-        self.note_object(id);
         let object = Object {
             state: ObjectState::Allocated { flow, at },
             instances: SmallVec::from_buf([Instance::Controlled { storage_id }]),
             key_frame_count: None,
         };
-        self.objects.put(id, &object);
+        self.put_object(id, None, &object);
     }
 
     /// Where an object stands.
@@ -222,6 +246,11 @@ impl Inventory {
     /// Names an object.
     pub fn object_id(&self, slot: ObjectSlot) -> ObjectId {
         self.objects.id(slot)
+    }
+
+    /// The Flow that must register an object first; `None` once it did.
+    pub fn allocated_to(&self, slot: ObjectSlot) -> Option<FlowSlot> {
+        self.objects.allocated_to(slot)
     }
 
     /// An object's own range; never before it is registered.
@@ -241,13 +270,15 @@ impl Inventory {
 
     /// Puts an object back as it was: for tables that are read from a checkpoint.
     pub fn restore_object(&mut self, id: &ObjectId, object: &Object) {
-        self.note_object(id);
-        self.objects.put(id, object);
+        self.put_object(id, self.objects.find(id), object);
     }
 
     /// The first stored segment that overlaps a range.
     pub fn overlap(&self, flow: FlowSlot, range: &TimeRange) -> Option<StoredSegment> {
-        self.segments(flow, range).next()
+        let (from, to) = range.half_open_nanos();
+        // Most ranges that are asked for are free, and the last segment that starts before their end says so alone.
+        let last = self.timeline(flow)?.last_at_or_before(to.saturating_sub(1))?;
+        if self.half_open_end(last) <= from { None } else { self.segments(flow, range).next() }
     }
 
     /// Number of segments of a Flow.
@@ -277,27 +308,36 @@ impl Inventory {
         })
     }
 
-    /// The segments that lie entirely inside a range, in order of time, of one object where one is named.
+    /// The segments that lie entirely inside a range, in order of time, of one object where one is named. The cost
+    /// grows with the segments in the range, or, where an object is named, with its uses.
     pub fn segments_inside<'a>(
         &'a self,
         flow: FlowSlot,
         range: &TimeRange,
         object: Option<ObjectSlot>,
     ) -> impl Iterator<Item = StoredSegment> + 'a {
+        self.entries_inside(flow, range, object).map(|entry| self.stored(entry))
+    }
+
+    fn entries_inside<'a>(
+        &'a self,
+        flow: FlowSlot,
+        range: &TimeRange,
+        object: Option<ObjectSlot>,
+    ) -> impl Iterator<Item = EntryRef<'a>> + 'a {
         let (from, to) = range.half_open_nanos();
+        let starts = object.map(|object| self.objects.starts_on(object, flow));
         self.timeline(flow).into_iter().flat_map(move |timeline| {
-            timeline
-                .range(from, to)
-                .take_while(move |entry| self.half_open_end(*entry) <= to)
-                .filter(move |entry| object.is_none_or(|object| entry.object == object))
-                .map(move |entry| self.stored(entry))
+            let all = if starts.is_none() { Some(timeline.range(from, to)) } else { None };
+            let starts = starts.iter().flatten().filter(|start| from <= **start);
+            let used = starts.filter_map(|start| timeline.at(*start)).collect::<Vec<_>>();
+            all.into_iter().flatten().chain(used).take_while(move |entry| self.half_open_end(*entry) <= to)
         })
     }
 
     /// The segment of a Flow that starts exactly there, in nanoseconds.
     pub fn segment_at(&self, flow: FlowSlot, start: i128) -> Option<StoredSegment> {
-        let entry = self.timeline(flow)?.last_at_or_before(start)?;
-        (entry.start == start).then(|| self.stored(entry))
+        self.timeline(flow)?.at(start).map(|entry| self.stored(entry))
     }
 
     /// Adds a segment; its object becomes registered, with these instances where it was not known.
@@ -313,34 +353,50 @@ impl Inventory {
         let whole = segment.whole_object().filter(|whole| parts(whole).is_some());
         let whole = whole.ok_or(Contradiction::Endless(added))?;
         let usage = SegmentUse { start, flow };
-        self.note_object(&segment.object_id);
-        let known = self.objects.find(&segment.object_id).map(|slot| self.objects.get(slot));
-        let mut object = match known {
-            Some(object) => object,
-            None => Object {
-                state: ObjectState::Unreferenced { range: TimeRange::NEVER, since: Instant::default() },
-                instances: SmallVec::new(),
-                key_frame_count: segment.key_frame_count,
-            },
+        let known = self.objects.find(&segment.object_id);
+        let object = match known.filter(|slot| self.objects.has_instances(*slot, instances)) {
+            Some(slot) if self.add_use(slot, usage) => slot,
+            _ => {
+                let object = self.registered(known, segment, instances, whole, usage);
+                self.put_object(&segment.object_id, known, &object)
+            }
         };
+        let Segment { timerange, ts_offset, last_duration, sample_offset, sample_count, .. } = *segment;
+        self.place(flow, &StoredSegment { object, timerange, ts_offset, last_duration, sample_offset, sample_count })
+    }
+
+    /// Notes one use more of an object that has a list of them, whose length the cost does not grow with.
+    fn add_use(&mut self, slot: ObjectSlot, usage: SegmentUse) -> bool {
+        let Some(list) = self.objects.use_list(slot) else { return false };
+        list.add(usage);
+        self.note(|_| Undo::UseAdded(slot, usage));
+        true
+    }
+
+    /// An object as it is once a segment uses it.
+    fn registered(
+        &self,
+        known: Option<ObjectSlot>,
+        segment: &Segment,
+        instances: &[Instance],
+        whole: TimeRange,
+        usage: SegmentUse,
+    ) -> Object {
+        let mut object = known.map_or_else(Object::default, |slot| self.objects.get(slot));
         for instance in instances {
             if !object.instances.contains(instance) {
                 object.instances.push(instance.clone());
             }
         }
-        object.state = match object.state {
-            ObjectState::Registered { range, first, mut uses } => {
-                uses.push(usage);
-                ObjectState::Registered { range, first, uses }
-            }
+        match &mut object.state {
+            ObjectState::Registered { uses, .. } => uses.push(usage),
             ObjectState::Allocated { .. } | ObjectState::Unreferenced { .. } => {
                 object.key_frame_count = segment.key_frame_count.or(object.key_frame_count);
-                ObjectState::Registered { range: whole, first: Some(flow), uses: Uses::from_buf([usage]) }
+                object.state =
+                    ObjectState::Registered { range: whole, first: Some(usage.flow), uses: Uses::from_buf([usage]) };
             }
-        };
-        let object = self.objects.put(&segment.object_id, &object);
-        let Segment { timerange, ts_offset, last_duration, sample_offset, sample_count, .. } = *segment;
-        self.place(flow, &StoredSegment { object, timerange, ts_offset, last_duration, sample_offset, sample_count })
+        }
+        object
     }
 
     /// Puts a segment back whose object has been put back with this use of it: for tables that are read from a
@@ -417,29 +473,29 @@ impl Inventory {
     /// Takes out the segments that lie entirely inside a range, of one object where one is named, and says how many.
     /// Objects that nothing uses any more become unreferenced.
     pub fn delete(&mut self, flow: FlowSlot, range: &TimeRange, object: Option<ObjectSlot>, at: Instant) -> u64 {
-        let inside: Vec<(i128, ObjectSlot)> = {
-            let (from, to) = range.half_open_nanos();
-            let timeline = self.timeline(flow).into_iter().flat_map(|timeline| timeline.range(from, to));
-            timeline
-                .take_while(|entry| self.half_open_end(*entry) <= to)
-                .filter(|entry| object.is_none_or(|object| entry.object == object))
-                .map(|entry| (entry.start, entry.object))
-                .collect()
-        };
-        for (start, slot) in &inside {
+        let inside = self.entries_inside(flow, range, object).map(|entry| (entry.start, entry.object));
+        let inside: Vec<_> = inside.collect();
+        // Backwards, since what lies at the end of a list is taken out at less cost.
+        for (start, slot) in inside.iter().rev() {
             let Some(entry) = self.flows[flow.0 as usize].as_mut() else { continue };
             let Some(taken) = entry.timeline.remove(*start) else { continue };
             self.segments -= 1;
             self.note(|_| Undo::SegmentTaken(flow, taken));
-            self.release(*slot, SegmentUse { start: *start, flow }, at);
+            self.release(*slot, SegmentUse { flow, start: *start }, at);
         }
         inside.len() as u64
     }
 
     /// One segment fewer uses an object.
     fn release(&mut self, slot: ObjectSlot, usage: SegmentUse, at: Instant) {
-        let id = self.objects.id(slot);
-        self.note_object(&id);
+        if let Some(list) = self.objects.use_list(slot)
+            && list.len() > 2
+        {
+            let first = list.first;
+            list.remove(usage);
+            self.note(|_| Undo::UseRemoved(slot, usage, first));
+            return;
+        }
         let mut object = self.objects.get(slot);
         if let ObjectState::Registered { range, first, mut uses } = object.state {
             uses.retain(|other| *other != usage);
@@ -450,7 +506,7 @@ impl Inventory {
                 let first = first.filter(|first| uses.iter().any(|other| other.flow == *first));
                 ObjectState::Registered { range, first, uses }
             };
-            self.objects.put(&id, &object);
+            self.replace_object(slot, &object);
         }
     }
 

@@ -56,16 +56,27 @@ pub enum ObjectState {
     },
 }
 
-/// The segments that use an object, in the order in which they were added.
+/// The segments that use an object, in order of Flow and time.
 pub type Uses = SmallVec<[SegmentUse; 1]>;
 
 /// A segment that uses an object.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct SegmentUse {
-    /// The start of the segment, in nanoseconds.
-    pub start: i128,
     /// Its Flow.
     pub flow: FlowSlot,
+    /// The start of the segment, in nanoseconds.
+    pub start: i128,
+}
+
+impl Default for Object {
+    /// One of which nothing is known yet.
+    fn default() -> Self {
+        Self {
+            state: ObjectState::Unreferenced { range: TimeRange::NEVER, since: Instant::default() },
+            instances: SmallVec::new(),
+            key_frame_count: None,
+        }
+    }
 }
 
 impl Object {
@@ -103,15 +114,50 @@ struct Row {
     meta: u32,
 }
 
+/// Every byte more is a megabyte more for a million objects.
+const _: () = assert!(size_of::<Row>() == 36);
+
+impl Row {
+    const fn state(&self) -> u32 {
+        (self.meta >> Meta::STATE_SHIFT) & Meta::STATE_MASK
+    }
+}
+
 const WIDE: i64 = i64::MIN;
 const LIST: u32 = 1 << 31;
 
-/// The uses of an object that is not used whole by exactly one segment.
+/// The uses of an object that is not used by exactly one segment.
 #[derive(Debug, Clone)]
-struct UseList {
-    first: Option<FlowSlot>,
+pub(super) struct UseList {
+    pub first: Option<FlowSlot>,
+    /// Sorted.
     uses: Uses,
     since: Instant,
+}
+
+impl UseList {
+    pub fn len(&self) -> usize {
+        self.uses.len()
+    }
+
+    pub fn add(&mut self, usage: SegmentUse) {
+        let place = self.uses.partition_point(|other| *other < usage);
+        self.uses.insert(place, usage);
+    }
+
+    /// Takes a use out. A Flow that no longer uses the object is no longer said to have used it first.
+    pub fn remove(&mut self, usage: SegmentUse) {
+        if let Ok(place) = self.uses.binary_search(&usage) {
+            self.uses.remove(place);
+        }
+        self.first = self.first.filter(|first| !self.of_flow(*first).is_empty());
+    }
+
+    fn of_flow(&self, flow: FlowSlot) -> &[SegmentUse] {
+        let from = self.uses.partition_point(|usage| usage.flow < flow);
+        let to = self.uses.partition_point(|usage| usage.flow <= flow);
+        &self.uses[from..to]
+    }
 }
 
 /// What few objects have.
@@ -176,18 +222,17 @@ impl Objects {
 
     pub fn get(&self, slot: ObjectSlot) -> Object {
         let row = &self.rows[slot.0 as usize];
-        let (users, meta) = (row.users, row.meta);
-        let start = if row.start == WIDE { self.wide[&slot.0] } else { i128::from(row.start) };
-        let list = || self.lists.get(users & !LIST).expect("a row's list is kept as long as the row names it");
-        let state = match (meta >> Meta::STATE_SHIFT) & Meta::STATE_MASK {
+        let (users, meta, start) = (row.users, row.meta, self.start(slot));
+        let state = match row.state() {
             Meta::ALLOCATED => ObjectState::Allocated { flow: FlowSlot(users), at: Instant::from_micros(start as i64) },
-            Meta::UNREFERENCED => ObjectState::Unreferenced { range: self.range(slot), since: list().since },
+            Meta::UNREFERENCED => ObjectState::Unreferenced { range: self.range(slot), since: self.list(users).since },
             _ => {
                 let (first, uses) = if users & LIST == 0 {
                     let flow = FlowSlot(users);
-                    (Some(flow), SmallVec::from_buf([SegmentUse { start, flow }]))
+                    (Some(flow), SmallVec::from_buf([SegmentUse { flow, start }]))
                 } else {
-                    (list().first, list().uses.clone())
+                    let list = self.list(users);
+                    (list.first, list.uses.clone())
                 };
                 ObjectState::Registered { range: self.range(slot), first, uses }
             }
@@ -198,10 +243,18 @@ impl Objects {
 
     /// The start, length and end of a registered object, without the rest of it.
     pub fn extent(&self, slot: ObjectSlot) -> (i128, i128, Clusivity) {
-        let row = &self.rows[slot.0 as usize];
-        let start = if row.start == WIDE { self.wide[&slot.0] } else { i128::from(row.start) };
-        let shape = self.shapes.get(row.shape);
-        (object_start(start, shape.origin), shape.length, shape.end)
+        let shape = self.shapes.get(self.rows[slot.0 as usize].shape);
+        (object_start(self.start(slot), shape.origin), shape.length, shape.end)
+    }
+
+    /// What a row's `start` means.
+    fn start(&self, slot: ObjectSlot) -> i128 {
+        let start = self.rows[slot.0 as usize].start;
+        if start == WIDE { self.wide[&slot.0] } else { i128::from(start) }
+    }
+
+    fn list(&self, users: u32) -> &UseList {
+        self.lists.get(users & !LIST).expect("a row's list is kept as long as the row names it")
     }
 
     /// Where the bytes of an object are and how many key frames it has.
@@ -209,15 +262,53 @@ impl Objects {
         self.instances(self.rows[slot.0 as usize].meta)
     }
 
-    /// Stores what is now known of an object, whether or not it was known before.
-    pub fn put(&mut self, id: &ObjectId, object: &Object) -> ObjectSlot {
-        let slot = match self.find(id) {
-            Some(slot) => {
-                self.release_parts(slot.0);
-                slot.0
-            }
-            None => self.new_row(id),
-        };
+    /// The Flow that an object was allocated to, until it is registered.
+    pub fn allocated_to(&self, slot: ObjectSlot) -> Option<FlowSlot> {
+        let row = &self.rows[slot.0 as usize];
+        (row.state() == Meta::ALLOCATED).then_some(FlowSlot(row.users))
+    }
+
+    /// The list of the segments that use a registered object, where it has one.
+    pub fn use_list(&mut self, slot: ObjectSlot) -> Option<&mut UseList> {
+        let row = &self.rows[slot.0 as usize];
+        if row.state() == Meta::REGISTERED && row.users & LIST != 0 {
+            self.lists.get_mut(row.users & !LIST)
+        } else {
+            None
+        }
+    }
+
+    /// Where the segments of one Flow that use an object start, in order.
+    pub fn starts_on(&self, slot: ObjectSlot, flow: FlowSlot) -> Vec<i128> {
+        let row = &self.rows[slot.0 as usize];
+        let start_of = |usage: &SegmentUse| usage.start;
+        match (row.state(), row.users & LIST) {
+            (Meta::REGISTERED, 0) if row.users == flow.0 => vec![self.start(slot)],
+            (Meta::REGISTERED, LIST) => self.list(row.users).of_flow(flow).iter().map(start_of).collect(),
+            _ => Vec::new(),
+        }
+    }
+
+    /// Whether an object has all of these instances.
+    pub fn has_instances(&self, slot: ObjectSlot, instances: &[Instance]) -> bool {
+        let (known, _) = self.access(slot);
+        instances.iter().all(|instance| known.contains(instance))
+    }
+
+    /// Stores an object that was not known before.
+    pub fn insert(&mut self, id: &ObjectId, object: &Object) -> ObjectSlot {
+        let slot = self.new_row(id);
+        self.write(slot, object);
+        ObjectSlot(slot)
+    }
+
+    /// Stores what is now known of an object.
+    pub fn replace(&mut self, slot: ObjectSlot, object: &Object) {
+        self.release_parts(slot.0);
+        self.write(slot.0, object);
+    }
+
+    fn write(&mut self, slot: u32, object: &Object) {
         let (start, shape, users, state) = match &object.state {
             ObjectState::Allocated { flow, at } => (i128::from(at.as_micros()), 0, flow.0, Meta::ALLOCATED),
             ObjectState::Registered { range, first, uses } => {
@@ -236,7 +327,8 @@ impl Objects {
                     }
                     None => {
                         let shape = self.shapes.acquire(Shape { origin: Origin::Before(0), length, end });
-                        let list = UseList { first: *first, uses: uses.clone(), since: Instant::default() };
+                        let mut list = UseList { first: *first, uses: uses.clone(), since: Instant::default() };
+                        list.uses.sort_unstable();
                         (start, shape, LIST | self.lists.insert(list), Meta::REGISTERED)
                     }
                 }
@@ -255,7 +347,6 @@ impl Objects {
         let meta = (state << Meta::STATE_SHIFT) | self.pack_details(object);
         let row = &mut self.rows[slot as usize];
         *row = Row { id: row.id, start, shape, users, meta };
-        ObjectSlot(slot)
     }
 
     /// Forgets an object that nothing uses. Its slot may be given to another.
@@ -286,8 +377,7 @@ impl Objects {
 
     /// The range of an object; never before it is registered.
     pub fn range(&self, slot: ObjectSlot) -> TimeRange {
-        let meta = self.rows[slot.0 as usize].meta;
-        if (meta >> Meta::STATE_SHIFT) & Meta::STATE_MASK == Meta::ALLOCATED {
+        if self.rows[slot.0 as usize].state() == Meta::ALLOCATED {
             return TimeRange::NEVER;
         }
         let (start, length, end) = self.extent(slot);
@@ -324,11 +414,12 @@ impl Objects {
 
     /// Gives back what a row refers to, before it is written again or goes.
     fn release_parts(&mut self, slot: u32) {
-        let Row { start, shape, users, meta, .. } = self.rows[slot as usize];
+        let row = self.rows[slot as usize];
+        let Row { start, shape, users, meta, .. } = row;
         if start == WIDE {
             self.wide.remove(&slot);
         }
-        if (meta >> Meta::STATE_SHIFT) & Meta::STATE_MASK != Meta::ALLOCATED {
+        if row.state() != Meta::ALLOCATED {
             self.shapes.release(shape);
             if users & LIST != 0 {
                 self.lists.remove(users & !LIST);

@@ -44,6 +44,9 @@ struct Row {
     object: u32,
 }
 
+/// Every byte more is a megabyte more for a million segments.
+const _: () = assert!(size_of::<Row>() == 12);
+
 const HAS_EXTRA: u32 = 1 << 31;
 
 /// Segments in order of time. They do not overlap, so their starts differ.
@@ -141,6 +144,11 @@ impl Timeline {
     pub fn last_at_or_before(&self, start: i128) -> Option<EntryRef<'_>> {
         let (key, place) = self.at_or_before(start)?;
         Some(self.entry(key, self.chunks[&key][place]))
+    }
+
+    /// The entry that starts exactly there.
+    pub fn at(&self, start: i128) -> Option<EntryRef<'_>> {
+        self.last_at_or_before(start).filter(|entry| entry.start == start)
     }
 
     fn at_or_before(&self, start: i128) -> Option<Place> {

@@ -1,6 +1,8 @@
 //! Loading a checkpoint: the tables exactly as they were.
 
 use std::sync::Arc;
+use std::sync::mpsc::{SyncSender, sync_channel};
+use std::thread;
 
 use bytes::Bytes;
 use hashbrown::HashMap;
@@ -12,13 +14,10 @@ use tapelog_commands::{Corrupt, Memory, State, StateParts};
 use tapelog_events::{FlowId, Instant};
 use uuid::Uuid;
 
-use super::folder::{FileError, Folder};
+use super::folder::{FileError, Folder, Stored};
 use super::manifest::{FORMAT, Manifest, PartFile};
 use crate::Tables;
-use crate::rows::{
-    AnswerRow, Batch, FlowRow, Malformed, ObjectReferenceRow, ObjectRow, ObjectRowState, Row, SegmentRow, SourceRow,
-    StoredRow,
-};
+use crate::rows::{AnswerRow, Batch, FlowRow, Malformed, ObjectRow, ObjectRowState, SegmentRow, SourceRow, StoredRow};
 use crate::tables::partition::{Changes, Partition};
 
 /// Why a checkpoint cannot be used.
@@ -92,107 +91,103 @@ struct Loader<'a> {
 }
 
 impl Loader<'_> {
-    /// The rows of an undivided table.
-    fn rows<R: StoredRow>(&mut self) -> Result<Vec<R>, LoadError> {
+    /// The rows of a table.
+    fn rows<R: StoredRow + Send>(&mut self) -> Result<Vec<R>, LoadError> {
         let mut rows = Vec::new();
-        self.each_row(Partition::WHOLE, |row| {
+        self.each_row(|row| {
             rows.push(row);
             Ok(())
         })?;
         Ok(rows)
     }
 
-    /// Hands over the rows of one part of a table in their order; nothing where it has no file.
-    fn each_row<R: StoredRow>(
+    /// Hands over the rows of a table, part after part. A thread reads ahead, which takes about as long as what is done
+    /// with the rows.
+    fn each_row<R: StoredRow + Send>(
         &mut self,
-        part: Partition,
         mut each: impl FnMut(R) -> Result<(), LoadError>,
     ) -> Result<(), LoadError> {
-        let Some(PartFile { changed, stored, .. }) = self.manifest.file(R::TABLE, part) else { return Ok(()) };
-        R::note_change(&mut self.changes, part, *changed);
-        let file = || stored.file.clone();
-        let contents = self.folder.read(stored)?.ok_or_else(|| LoadError::Damaged(file()))?;
-        let parquet = |source| LoadError::Parquet { file: file(), source };
-        let reader = ParquetRecordBatchReaderBuilder::try_new(Bytes::from(contents)).map_err(parquet)?;
-        for batch in reader.build().map_err(parquet)? {
-            let batch = batch.map_err(|source| LoadError::Batch { file: file(), source })?;
-            let rows = R::read(&Batch(&batch)).map_err(|source| LoadError::Malformed { file: file(), source })?;
-            rows.into_iter().try_for_each(&mut each)?;
+        let (folder, files) = (self.folder, self.manifest.files(R::TABLE));
+        for file in files {
+            let part = Partition::from_number(file.part).ok_or(LoadError::Part(file.part))?;
+            R::note_change(&mut self.changes, part, file.changed);
         }
-        Ok(())
+        thread::scope(|scope| {
+            let (sender, batches) = sync_channel(BATCHES_AHEAD);
+            scope.spawn(move || read_ahead(folder, files, &sender));
+            batches.iter().try_for_each(|rows| rows?.into_iter().try_for_each(&mut each))
+        })
     }
 
     fn inventory(&mut self, flows: &[FlowRow]) -> Result<Inventory, LoadError> {
-        for file in [SegmentRow::TABLE, ObjectRow::TABLE].iter().flat_map(|table| self.manifest.files(table)) {
-            Partition::from_number(file.part).ok_or(LoadError::Part(file.part))?;
-        }
         let mut inventory = Inventory::default();
         let slots = flows.iter().map(|row| (row.flow.id, inventory.create_flow(row.flow.id))).collect();
-        let mut slots = Slots { slots, departed: departed_flow(&mut inventory) };
+        let slots = Slots { slots, departed: departed_flow(&mut inventory) };
         let mut references = 0;
-        for part in Partition::all() {
-            references += self.objects(part, &mut inventory, &slots)?;
-        }
-        for part in Partition::all() {
-            self.segments(part, &mut inventory, &mut slots)?;
-        }
-        let segments = inventory.segment_count();
-        if references != segments {
-            return Err(LoadError::References { references, segments });
-        }
-        Ok(inventory)
-    }
-
-    /// Puts the objects of a part back, and says how many segments use them.
-    fn objects(&mut self, part: Partition, inventory: &mut Inventory, slots: &Slots) -> Result<usize, LoadError> {
-        let mut references = Vec::new();
-        self.each_row(part, |row: ObjectReferenceRow| {
-            references.push(row);
-            Ok(())
-        })?;
-        let count = references.len();
-        // Both are in the order of object ids.
-        let mut references = references.into_iter().peekable();
-        self.each_row(part, |row: ObjectRow| {
-            let mut uses = Uses::new();
-            while let Some(reference) = references.next_if(|reference| reference.object_id == row.id) {
-                uses.push(SegmentUse { start: reference.start.as_nanos(), flow: slots.known(reference.flow_id)? });
-            }
-            let state = match row.state {
-                ObjectRowState::Allocated { flow_id, at } => {
-                    let known = flow_id.and_then(|id| slots.slots.get(&id).copied());
-                    ObjectState::Allocated { flow: known.unwrap_or(slots.departed), at }
-                }
-                ObjectRowState::Registered { range, first } => {
-                    let first = first.map(|id| slots.known(id)).transpose()?;
-                    ObjectState::Registered { range, first, uses }
-                }
-                ObjectRowState::Unreferenced { range, since } => ObjectState::Unreferenced { range, since },
-            };
-            let object = Object { state, instances: row.instances, key_frame_count: row.key_frame_count };
+        self.each_row(|row: ObjectRow| {
+            references += row.uses.len();
+            let object = slots.object(&row)?;
             inventory.restore_object(&row.id, &object);
             Ok(())
         })?;
-        Ok(count)
-    }
-
-    fn segments(&mut self, part: Partition, inventory: &mut Inventory, slots: &mut Slots) -> Result<(), LoadError> {
-        self.each_row(part, |row: SegmentRow| {
-            let flow = slots.known(row.flow_id)?;
-            let object = inventory
-                .object_slot(&row.object_id)
-                .ok_or_else(|| Contradiction::UnknownObject(row.object_id.clone()))?;
+        self.each_row(|row: SegmentRow| {
+            let object = inventory.object_slot(&row.object_id);
             let segment = StoredSegment {
-                object,
+                object: object.ok_or_else(|| Contradiction::UnknownObject(row.object_id.clone()))?,
                 timerange: row.timerange,
                 ts_offset: row.ts_offset,
                 last_duration: row.last_duration,
                 sample_offset: row.sample_offset,
                 sample_count: row.sample_count,
             };
-            Ok(inventory.restore_segment(flow, &segment)?)
-        })
+            Ok(inventory.restore_segment(slots.known(row.flow_id)?, &segment)?)
+        })?;
+        let segments = inventory.segment_count();
+        if references != segments {
+            return Err(LoadError::References { references, segments });
+        }
+        Ok(inventory)
     }
+}
+
+/// Batches that wait to be taken: enough that neither side waits for the other's short pauses, and few megabytes.
+const BATCHES_AHEAD: usize = 8;
+
+type BatchSender<R> = SyncSender<Result<Vec<R>, LoadError>>;
+
+/// Reads files batch by batch until all are read, one cannot be, or nobody wants more.
+fn read_ahead<R: StoredRow>(folder: &Folder, files: &[PartFile], batches: &BatchSender<R>) {
+    for PartFile { stored, .. } in files {
+        let read = read_file(folder, stored, |rows| batches.send(Ok(rows)).is_ok());
+        let goes_on = read.unwrap_or_else(|error| {
+            // Whoever takes no more batches has an error of its own.
+            batches.send(Err(error)).ok();
+            false
+        });
+        if !goes_on {
+            return;
+        }
+    }
+}
+
+/// Reads a file batch by batch as long as `each` says so, and says whether it still did.
+fn read_file<R: StoredRow>(
+    folder: &Folder,
+    stored: &Stored,
+    mut each: impl FnMut(Vec<R>) -> bool,
+) -> Result<bool, LoadError> {
+    let file = || stored.file.clone();
+    let contents = folder.read(stored)?.ok_or_else(|| LoadError::Damaged(file()))?;
+    let parquet = |source| LoadError::Parquet { file: file(), source };
+    let reader = ParquetRecordBatchReaderBuilder::try_new(Bytes::from(contents)).map_err(parquet)?;
+    for batch in reader.build().map_err(parquet)? {
+        let batch = batch.map_err(|source| LoadError::Batch { file: file(), source })?;
+        let rows = R::read(&Batch(batch)).map_err(|source| LoadError::Malformed { file: file(), source })?;
+        if !each(rows) {
+            return Ok(false);
+        }
+    }
+    Ok(true)
 }
 
 /// Where Flows stand in the inventory that is being filled.
@@ -204,6 +199,25 @@ struct Slots {
 impl Slots {
     fn known(&self, id: FlowId) -> Result<FlowSlot, Contradiction> {
         self.slots.get(&id).copied().ok_or(Contradiction::UnknownFlow(id))
+    }
+
+    /// An object as the inventory keeps it.
+    fn object(&self, row: &ObjectRow) -> Result<Object, Contradiction> {
+        let state = match row.state {
+            ObjectRowState::Allocated { flow_id, at } => {
+                let known = flow_id.and_then(|id| self.slots.get(&id).copied());
+                ObjectState::Allocated { flow: known.unwrap_or(self.departed), at }
+            }
+            ObjectRowState::Registered { range, first } => {
+                let mut uses = Uses::new();
+                for usage in &row.uses {
+                    uses.push(SegmentUse { start: usage.start.as_nanos(), flow: self.known(usage.flow_id)? });
+                }
+                ObjectState::Registered { range, first: first.map(|id| self.known(id)).transpose()?, uses }
+            }
+            ObjectRowState::Unreferenced { range, since } => ObjectState::Unreferenced { range, since },
+        };
+        Ok(Object { state, instances: row.instances.clone(), key_frame_count: row.key_frame_count })
     }
 }
 

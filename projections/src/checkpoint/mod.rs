@@ -5,8 +5,8 @@
 //! again. The checkpoint before is kept, for a start after which the newest turns out to be damaged.
 //!
 //! The files can be read by anything that reads Parquet: `flows`, `sources`, `tags`, `flow_collections`,
-//! `source_collections`, `segments`, `objects`, `object_references`, `answers`. Media time stands in columns of seconds
-//! and nanoseconds.
+//! `source_collections`, `segments`, `objects` (each with the segments that refer to it), `answers`. Media time stands in
+//! columns of seconds and nanoseconds.
 
 mod folder;
 mod load;

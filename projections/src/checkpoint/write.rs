@@ -2,21 +2,20 @@
 
 use std::collections::BTreeMap;
 
-use arrow::datatypes::{DataType, Schema};
+use arrow::datatypes::Schema;
 use arrow::error::ArrowError;
-use parquet::arrow::ArrowWriter;
-use parquet::basic::{Compression, Encoding, ZstdLevel};
+use parquet::arrow::{ArrowSchemaConverter, ArrowWriter};
+use parquet::basic::{Compression, Encoding, Type, ZstdLevel};
 use parquet::errors::ParquetError;
 use parquet::file::properties::WriterProperties;
-use parquet::schema::types::ColumnPath;
 use tapelog_events::Seq;
 
 use super::folder::{FileError, Folder};
 use super::manifest::{Manifest, PartFile};
 use crate::Tables;
 use crate::rows::{
-    AnswerRow, Column, Contents, FlowCollectionRow, FlowRow, ObjectReferenceRow, ObjectRow, Row, SegmentRow,
-    SourceCollectionRow, SourceRow, TagRow,
+    AnswerRow, Column, Contents, FlowCollectionRow, FlowRow, ObjectRow, Row, SegmentRow, SourceCollectionRow,
+    SourceRow, TagRow,
 };
 
 /// A checkpoint was not written. The one before is as it was.
@@ -58,7 +57,6 @@ pub(super) fn write_tables(
     writer.write::<AnswerRow>()?;
     writer.write::<SegmentRow>()?;
     writer.write::<ObjectRow>()?;
-    writer.write::<ObjectReferenceRow>()?;
     folder.sync()?;
     Ok(writer.files)
 }
@@ -119,15 +117,16 @@ fn properties(schema: &Schema) -> Result<WriterProperties, ParquetError> {
     let mut properties = WriterProperties::builder()
         .set_compression(Compression::ZSTD(ZstdLevel::try_new(1)?))
         .set_max_row_group_row_count(Some(GROUP_ROWS));
-    for field in schema.fields() {
-        let encoding = match field.data_type() {
-            DataType::Utf8 if field.name() == "object_id" => Encoding::DELTA_BYTE_ARRAY,
-            DataType::Binary => Encoding::DELTA_LENGTH_BYTE_ARRAY,
-            data_type if data_type.is_integer() || data_type.is_temporal() => Encoding::DELTA_BINARY_PACKED,
+    for column in ArrowSchemaConverter::new().convert(schema)?.columns() {
+        let encoding = match (column.physical_type(), column.name()) {
+            (Type::INT32 | Type::INT64, _) => Encoding::DELTA_BINARY_PACKED,
+            (Type::BYTE_ARRAY, "object_id") => Encoding::DELTA_BYTE_ARRAY,
+            (Type::BYTE_ARRAY, "document") => Encoding::DELTA_LENGTH_BYTE_ARRAY,
             _ => continue,
         };
-        let path = ColumnPath::from(field.name().as_str());
-        properties = properties.set_column_dictionary_enabled(path.clone(), false).set_column_encoding(path, encoding);
+        let path = column.path();
+        properties =
+            properties.set_column_dictionary_enabled(path.clone(), false).set_column_encoding(path.clone(), encoding);
     }
     Ok(properties.build())
 }

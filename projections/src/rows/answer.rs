@@ -48,7 +48,7 @@ impl Row for AnswerRow {
 }
 
 impl StoredRow for AnswerRow {
-    fn read(batch: &Batch<'_>) -> Result<Vec<Self>, Malformed> {
+    fn read(batch: &Batch) -> Result<Vec<Self>, Malformed> {
         let entries = batch.documents("document")?;
         let columns = batch.uint64("place")?.into_iter().zip(batch.instant("at")?).zip(entries);
         columns

@@ -1,14 +1,19 @@
 //! Rows as Arrow columns and back.
 
+use std::ops::Range;
+use std::str::FromStr;
 use std::sync::Arc;
 
 use arrow::array::{
-    Array, ArrayRef, BinaryArray, BooleanArray, Int32Array, Int64Array, RecordBatch, StringArray,
-    TimestampMicrosecondArray, UInt32Array, UInt64Array,
+    Array, ArrayRef, BinaryArray, BooleanArray, Int32Array, Int64Array, ListArray, RecordBatch, StringArray,
+    StructArray, TimestampMicrosecondArray, UInt32Array, UInt64Array,
 };
+use arrow::buffer::OffsetBuffer;
+use arrow::datatypes::Field;
 use arrow::error::ArrowError;
 use tapelog_events::codec::DecodeError;
-use tapelog_events::{Instant, Timestamp};
+use tapelog_events::time::Clusivity;
+use tapelog_events::{Instant, TimeRange, Timestamp};
 
 /// A file of a checkpoint that does not hold what its table needs.
 #[derive(Debug, thiserror::Error)]
@@ -24,6 +29,10 @@ pub(crate) enum Malformed {
     #[error("column {column} holds a document that cannot be read")]
     Document { column: &'static str, source: DecodeError },
 }
+
+const START: [&str; 2] = ["start_seconds", "start_nanoseconds"];
+const END: [&str; 2] = ["end_seconds", "end_nanoseconds"];
+const END_INCLUSIVE: &str = "end_inclusive";
 
 /// A named column.
 pub(crate) struct Column {
@@ -90,6 +99,31 @@ impl Column {
         [Self::int64(seconds, whole), Self::new(nanoseconds, rest.collect::<Int32Array>())]
     }
 
+    /// Ranges that are finite with an inclusive start, as all are that segments and objects have.
+    pub fn range(values: impl Iterator<Item = Option<TimeRange>> + Clone) -> [Self; 5] {
+        let starts = values.clone().map(|range| range?.start().map(|(start, _)| start));
+        let [start_seconds, start_nanoseconds] = Self::timestamp(START, starts);
+        let ends = values.clone().map(|range| range?.end().map(|(end, _)| end));
+        let [end_seconds, end_nanoseconds] = Self::timestamp(END, ends);
+        let inclusive = values.map(|range| range?.end().map(|(_, clusivity)| clusivity == Clusivity::Inclusive));
+        [start_seconds, start_nanoseconds, end_seconds, end_nanoseconds, Self::boolean(END_INCLUSIVE, inclusive)]
+    }
+
+    /// A list of things in each row: how many each has, and the things of all rows one after the other.
+    pub fn list(name: &'static str, lengths: impl ExactSizeIterator<Item = usize>, things: Vec<Self>) -> Self {
+        let fields = things
+            .into_iter()
+            .map(|thing| {
+                let field = Field::new(thing.name, thing.array.data_type().clone(), thing.is_nullable);
+                (Arc::new(field), thing.array)
+            })
+            .collect::<Vec<_>>();
+        let things = StructArray::from(fields);
+        let thing = Field::new_list_field(things.data_type().clone(), false);
+        let offsets = OffsetBuffer::from_lengths(lengths);
+        Self::new(name, ListArray::new(Arc::new(thing), offsets, Arc::new(things), None)).required()
+    }
+
     /// The columns side by side.
     pub fn batch(columns: Vec<Self>) -> Result<RecordBatch, ArrowError> {
         RecordBatch::try_from_iter_with_nullable(
@@ -99,23 +133,44 @@ impl Column {
 }
 
 /// A batch of a file, read column by column.
-pub(crate) struct Batch<'a>(pub &'a RecordBatch);
+pub(crate) struct Batch(pub RecordBatch);
 
-impl<'a> Batch<'a> {
+impl Batch {
     pub fn rows(&self) -> usize {
         self.0.num_rows()
     }
 
-    fn column<A: 'static>(&self, name: &'static str) -> Result<&'a A, Malformed> {
+    fn column<A: 'static>(&self, name: &'static str) -> Result<&A, Malformed> {
         let column = self.0.column_by_name(name).and_then(|array| array.as_any().downcast_ref());
         column.ok_or(Malformed::Column(name))
     }
 
     /// Texts read as values of another type.
-    pub fn parsed<T: std::str::FromStr>(&self, name: &'static str) -> Result<Vec<Option<T>>, Malformed> {
+    pub fn parsed<T: FromStr + Clone>(&self, name: &'static str) -> Result<Vec<Option<T>>, Malformed> {
         let column: &StringArray = self.column(name)?;
-        let parse = |text: &str| text.parse().map_err(|_| Malformed::Text { column: name, text: text.to_owned() });
-        column.iter().map(|text| text.map(parse).transpose()).collect()
+        let mut values = Vec::with_capacity(column.len());
+        // Many columns repeat one text row after row.
+        let mut last: Option<(&str, T)> = None;
+        for text in column {
+            values.push(match (text, &last) {
+                (None, _) => None,
+                (Some(text), Some((known, value))) if text == *known => Some(value.clone()),
+                (Some(text), _) => {
+                    let value: T = text.parse().map_err(|_| Malformed::Text { column: name, text: text.to_owned() })?;
+                    last = Some((text, value.clone()));
+                    Some(value)
+                }
+            });
+        }
+        Ok(values)
+    }
+
+    /// Lists of things: which are those of each row, and the things of all rows.
+    pub fn list(&self, name: &'static str) -> Result<(Vec<Range<usize>>, Self), Malformed> {
+        let column: &ListArray = self.column(name)?;
+        let things = column.values().as_any().downcast_ref::<StructArray>().ok_or(Malformed::Column(name))?;
+        let bounds = column.offsets().windows(2).map(|bounds| bounds[0] as usize..bounds[1] as usize);
+        Ok((bounds.collect(), Self(RecordBatch::from(things))))
     }
 
     /// Documents in the log's form.
@@ -161,6 +216,19 @@ impl<'a> Batch<'a> {
                 (None, Some(_)) | (Some(_), None) => Err(Malformed::Missing(seconds)),
             })
             .collect()
+    }
+
+    /// Ranges, from five columns.
+    pub fn range(&self) -> Result<Vec<Option<TimeRange>>, Malformed> {
+        let bounds = self.timestamp(START)?.into_iter().zip(self.timestamp(END)?);
+        let range = |((start, end), is_inclusive)| {
+            let end_clusivity = match is_inclusive? {
+                true => Clusivity::Inclusive,
+                false => Clusivity::Exclusive,
+            };
+            Some(TimeRange::new(Some((start?, Clusivity::Inclusive)), Some((end?, end_clusivity))))
+        };
+        Ok(bounds.zip(self.boolean(END_INCLUSIVE)?).map(range).collect())
     }
 }
 

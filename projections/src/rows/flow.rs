@@ -69,7 +69,7 @@ impl Row for FlowRow {
 }
 
 impl StoredRow for FlowRow {
-    fn read(batch: &Batch<'_>) -> Result<Vec<Self>, Malformed> {
+    fn read(batch: &Batch) -> Result<Vec<Self>, Malformed> {
         let flows = batch.documents("document")?.into_iter();
         let rows = flows.zip(batch.instant("segments_updated")?);
         Ok(rows.map(|(flow, segments_updated)| Self { flow: Arc::new(flow), segments_updated }).collect())

@@ -20,7 +20,7 @@ use tapelog_events::{FlowId, ObjectId, Seq};
 pub(crate) use answer::AnswerRow;
 pub(crate) use columns::{Batch, Column, Malformed};
 pub(crate) use flow::{FlowCollectionRow, FlowRow};
-pub(crate) use object::{ObjectReferenceRow, ObjectRow, ObjectRowState};
+pub(crate) use object::{ObjectRow, ObjectRowState};
 pub(crate) use segment::SegmentRow;
 pub(crate) use source::{SourceCollectionRow, SourceRow};
 pub(crate) use tag::TagRow;
@@ -77,7 +77,7 @@ pub(crate) trait Row: Serialize + PartialEq + Debug + Sized {
 /// A row that is read back from a checkpoint; the others say again what these do, for those who query the files.
 pub(crate) trait StoredRow: Row {
     /// The rows of a batch.
-    fn read(batch: &Batch<'_>) -> Result<Vec<Self>, Malformed>;
+    fn read(batch: &Batch) -> Result<Vec<Self>, Malformed>;
 
     /// Notes which record changed this part last.
     fn note_change(changes: &mut Changes, part: Partition, seq: Seq);

@@ -1,10 +1,10 @@
-//! Objects, and which segments use them.
+//! Objects, each with the segments that use it.
 
 use std::str::FromStr;
 
 use serde::Serialize;
 use smallvec::SmallVec;
-use tapelog_commands::inventory::{Object, ObjectState};
+use tapelog_commands::inventory::ObjectState;
 use tapelog_events::{FlowId, Instance, Instant, ObjectId, Seq, TimeRange, Timestamp};
 
 use super::columns::required;
@@ -18,7 +18,19 @@ pub(crate) struct ObjectRow {
     pub state: ObjectRowState,
     pub instances: SmallVec<[Instance; 1]>,
     pub key_frame_count: Option<u64>,
+    /// The segments that use it, in order.
+    pub uses: SmallVec<[ObjectUse; 1]>,
 }
+
+/// A segment that uses an object.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+pub(crate) struct ObjectUse {
+    pub flow_id: FlowId,
+    /// Where the segment starts.
+    pub start: Timestamp,
+}
+
+const SEGMENT_START: [&str; 2] = ["start_seconds", "start_nanoseconds"];
 
 /// Where an object stands in its life, with Flows named by id. See [`ObjectState`].
 #[derive(Debug, Clone, Copy, PartialEq, Serialize)]
@@ -106,8 +118,17 @@ impl Row for ObjectRow {
     fn rows<'a>(contents: &'a Contents<'_>, part: Partition) -> Rows<'a, Self> {
         let inventory = contents.inventory();
         Box::new(contents.objects(part).into_iter().map(|(id, slot)| {
-            let Object { state, instances, key_frame_count } = inventory.object(slot);
-            let state = match state {
+            let object = inventory.object(slot);
+            let mut uses: SmallVec<[ObjectUse; 1]> = object
+                .uses()
+                .iter()
+                .filter_map(|usage| {
+                    let flow_id = inventory.flow_id(usage.flow)?;
+                    Some(ObjectUse { flow_id, start: Timestamp::from_nanos(usage.start)? })
+                })
+                .collect();
+            uses.sort_unstable();
+            let state = match object.state {
                 ObjectState::Allocated { flow, at } => {
                     ObjectRowState::Allocated { flow_id: inventory.flow_id(flow), at }
                 }
@@ -116,7 +137,7 @@ impl Row for ObjectRow {
                 }
                 ObjectState::Unreferenced { range, since } => ObjectRowState::Unreferenced { range, since },
             };
-            Self { id, state, instances, key_frame_count }
+            Self { id, state, instances: object.instances, key_frame_count: object.key_frame_count, uses }
         }))
     }
 
@@ -128,19 +149,25 @@ impl Row for ObjectRow {
         let instances = rows
             .iter()
             .map(|row| serde_json::to_string(&row.instances).expect("instances have text keys and no other pitfalls"));
-        vec![
+        let uses = || rows.iter().flat_map(|row| &row.uses);
+        let mut of_uses = vec![Column::display("flow_id", uses().map(|usage| Some(usage.flow_id))).required()];
+        of_uses.extend(Column::timestamp(SEGMENT_START, uses().map(|usage| Some(usage.start))).map(Column::required));
+        let mut columns = vec![
             Column::display("object_id", rows.iter().map(|row| Some(&row.id))).required(),
             Column::text("state", rows.iter().map(|row| Some(row.state.name().as_str()))).required(),
             Column::display("flow_id", rows.iter().map(|row| row.state.flow_id())),
-            Column::display("timerange", rows.iter().map(|row| row.state.range())),
-            Column::instant("since", rows.iter().map(|row| row.state.since())),
-            Column::uint64("key_frame_count", rows.iter().map(|row| row.key_frame_count)),
-            Column::text("instances", instances.map(Some)).required(),
-        ]
+        ];
+        columns.extend(Column::range(rows.iter().map(|row| row.state.range())));
+        columns.push(Column::instant("since", rows.iter().map(|row| row.state.since())));
+        columns.push(Column::uint64("key_frame_count", rows.iter().map(|row| row.key_frame_count)));
+        columns.push(Column::text("instances", instances.map(Some)).required());
+        columns.push(Column::list("segments", rows.iter().map(|row| row.uses.len()), of_uses));
+        columns
     }
 }
 
 /// The text of the column `instances`.
+#[derive(Clone)]
 struct Instances(SmallVec<[Instance; 1]>);
 
 impl FromStr for Instances {
@@ -152,17 +179,19 @@ impl FromStr for Instances {
 }
 
 impl StoredRow for ObjectRow {
-    fn read(batch: &Batch<'_>) -> Result<Vec<Self>, Malformed> {
+    fn read(batch: &Batch) -> Result<Vec<Self>, Malformed> {
         let mut ids = batch.parsed("object_id")?;
         let names = batch.parsed("state")?;
         let flow_ids = batch.parsed("flow_id")?;
-        let ranges = batch.parsed("timerange")?;
+        let ranges = batch.range()?;
         let moments = batch.instant("since")?;
         let key_frame_counts = batch.uint64("key_frame_count")?;
         let mut instances = batch.parsed("instances")?;
+        let (bounds, uses) = batch.list("segments")?;
+        let uses = read_uses(&uses)?;
         (0..batch.rows())
             .map(|row| {
-                let range = || required(ranges[row], "timerange");
+                let range = || required(ranges[row], "start_seconds");
                 let since = || required(moments[row], "since");
                 let state = match required(names[row], "state")? {
                     StateName::Allocated => ObjectRowState::Allocated { flow_id: flow_ids[row], at: since()? },
@@ -175,6 +204,7 @@ impl StoredRow for ObjectRow {
                     state,
                     instances,
                     key_frame_count: key_frame_counts[row],
+                    uses: uses[bounds[row].clone()].iter().copied().collect(),
                 })
             })
             .collect()
@@ -185,74 +215,11 @@ impl StoredRow for ObjectRow {
     }
 }
 
-/// A segment that uses an object.
-#[derive(Debug, PartialEq, Serialize)]
-pub(crate) struct ObjectReferenceRow {
-    pub object_id: ObjectId,
-    pub flow_id: FlowId,
-    /// Where the segment starts.
-    pub start: Timestamp,
-}
-
-const START: [&str; 2] = ["segment_start_seconds", "segment_start_nanoseconds"];
-
-impl Row for ObjectReferenceRow {
-    const TABLE: &'static str = "object_references";
-    const DIVISION: Division = Division::Partitioned;
-    type Key = (ObjectId, FlowId, Timestamp);
-
-    fn key(&self) -> Self::Key {
-        (self.object_id.clone(), self.flow_id, self.start)
-    }
-
-    fn name(&self) -> String {
-        format!("use of object {:?} by flow {} at {}", self.object_id.to_string(), self.flow_id, self.start)
-    }
-
-    fn rows<'a>(contents: &'a Contents<'_>, part: Partition) -> Rows<'a, Self> {
-        let inventory = contents.inventory();
-        Box::new(contents.objects(part).into_iter().flat_map(|(object_id, slot)| {
-            let object = inventory.object(slot);
-            let mut uses: SmallVec<[(FlowId, Timestamp); 1]> = object
-                .uses()
-                .iter()
-                .filter_map(|usage| Some((inventory.flow_id(usage.flow)?, Timestamp::from_nanos(usage.start)?)))
-                .collect();
-            uses.sort_unstable();
-            uses.into_iter().map(move |(flow_id, start)| Self { object_id: object_id.clone(), flow_id, start })
-        }))
-    }
-
-    fn changed(changes: &Changes, part: Partition) -> Seq {
-        changes.objects[part.number()]
-    }
-
-    fn columns(rows: &[Self]) -> Vec<Column> {
-        let [seconds, nanoseconds] = Column::timestamp(START, rows.iter().map(|row| Some(row.start)));
-        vec![
-            Column::display("object_id", rows.iter().map(|row| Some(&row.object_id))).required(),
-            Column::display("flow_id", rows.iter().map(|row| Some(row.flow_id))).required(),
-            seconds.required(),
-            nanoseconds.required(),
-        ]
-    }
-}
-
-impl StoredRow for ObjectReferenceRow {
-    fn read(batch: &Batch<'_>) -> Result<Vec<Self>, Malformed> {
-        let ids = batch.parsed("object_id")?.into_iter();
-        let columns = ids.zip(batch.parsed("flow_id")?).zip(batch.timestamp(START)?);
-        columns
-            .map(|((object_id, flow_id), start)| {
-                Ok(Self {
-                    object_id: required(object_id, "object_id")?,
-                    flow_id: required(flow_id, "flow_id")?,
-                    start: required(start, START[0])?,
-                })
-            })
-            .collect()
-    }
-
-    /// Objects and their references change together.
-    fn note_change(_: &mut Changes, _: Partition, _: Seq) {}
+fn read_uses(batch: &Batch) -> Result<Vec<ObjectUse>, Malformed> {
+    let columns = batch.parsed("flow_id")?.into_iter().zip(batch.timestamp(SEGMENT_START)?);
+    columns
+        .map(|(flow_id, start)| {
+            Ok(ObjectUse { flow_id: required(flow_id, "flow_id")?, start: required(start, SEGMENT_START[0])? })
+        })
+        .collect()
 }

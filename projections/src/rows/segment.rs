@@ -1,7 +1,6 @@
 //! Segments.
 
 use serde::Serialize;
-use tapelog_events::time::Clusivity;
 use tapelog_events::{FlowId, ObjectId, Seq, TimeRange, Timestamp};
 
 use super::columns::required;
@@ -20,9 +19,6 @@ pub(crate) struct SegmentRow {
     pub sample_count: Option<i64>,
 }
 
-const START: [&str; 2] = ["start_seconds", "start_nanoseconds"];
-const END: [&str; 2] = ["end_seconds", "end_nanoseconds"];
-const END_INCLUSIVE: &str = "end_inclusive";
 const TS_OFFSET: [&str; 2] = ["ts_offset_seconds", "ts_offset_nanoseconds"];
 const LAST_DURATION: [&str; 2] = ["last_duration_seconds", "last_duration_nanoseconds"];
 
@@ -61,54 +57,29 @@ impl Row for SegmentRow {
     }
 
     fn columns(rows: &[Self]) -> Vec<Column> {
-        let ranges = || rows.iter().map(|row| &row.timerange);
-        let [start_seconds, start_nanoseconds] =
-            Column::timestamp(START, ranges().map(|range| range.start().map(|(start, _)| start)));
-        let [end_seconds, end_nanoseconds] =
-            Column::timestamp(END, ranges().map(|range| range.end().map(|(end, _)| end)));
-        let end_inclusive = ranges().map(|range| range.end().map(|(_, clusivity)| clusivity == Clusivity::Inclusive));
-        let [offset_seconds, offset_nanoseconds] =
-            Column::timestamp(TS_OFFSET, rows.iter().map(|row| Some(row.ts_offset)));
-        let [duration_seconds, duration_nanoseconds] =
-            Column::timestamp(LAST_DURATION, rows.iter().map(|row| row.last_duration));
-        vec![
-            Column::display("flow_id", rows.iter().map(|row| Some(row.flow_id))).required(),
-            start_seconds.required(),
-            start_nanoseconds.required(),
-            end_seconds.required(),
-            end_nanoseconds.required(),
-            Column::boolean(END_INCLUSIVE, end_inclusive).required(),
-            Column::display("object_id", rows.iter().map(|row| Some(&row.object_id))).required(),
-            offset_seconds.required(),
-            offset_nanoseconds.required(),
-            duration_seconds,
-            duration_nanoseconds,
-            Column::int64("sample_offset", rows.iter().map(|row| row.sample_offset)),
-            Column::int64("sample_count", rows.iter().map(|row| row.sample_count)),
-        ]
+        let offset = Column::timestamp(TS_OFFSET, rows.iter().map(|row| Some(row.ts_offset)));
+        let mut columns = vec![Column::display("flow_id", rows.iter().map(|row| Some(row.flow_id))).required()];
+        columns.extend(Column::range(rows.iter().map(|row| Some(row.timerange))).map(Column::required));
+        columns.push(Column::display("object_id", rows.iter().map(|row| Some(&row.object_id))).required());
+        columns.extend(offset.map(Column::required));
+        columns.extend(Column::timestamp(LAST_DURATION, rows.iter().map(|row| row.last_duration)));
+        columns.push(Column::int64("sample_offset", rows.iter().map(|row| row.sample_offset)));
+        columns.push(Column::int64("sample_count", rows.iter().map(|row| row.sample_count)));
+        columns
     }
 }
 
 impl StoredRow for SegmentRow {
-    fn read(batch: &Batch<'_>) -> Result<Vec<Self>, Malformed> {
-        let flow_ids = batch.parsed("flow_id")?;
-        let (starts, ends) = (batch.timestamp(START)?, batch.timestamp(END)?);
-        let inclusive = batch.boolean(END_INCLUSIVE)?;
+    fn read(batch: &Batch) -> Result<Vec<Self>, Malformed> {
+        let (flow_ids, ranges) = (batch.parsed("flow_id")?, batch.range()?);
         let mut object_ids = batch.parsed("object_id")?;
         let (offsets, durations) = (batch.timestamp(TS_OFFSET)?, batch.timestamp(LAST_DURATION)?);
         let (sample_offsets, sample_counts) = (batch.int64("sample_offset")?, batch.int64("sample_count")?);
         (0..batch.rows())
             .map(|row| {
-                let end = match required(inclusive[row], END_INCLUSIVE)? {
-                    true => Clusivity::Inclusive,
-                    false => Clusivity::Exclusive,
-                };
                 Ok(Self {
                     flow_id: required(flow_ids[row], "flow_id")?,
-                    timerange: TimeRange::new(
-                        Some((required(starts[row], START[0])?, Clusivity::Inclusive)),
-                        Some((required(ends[row], END[0])?, end)),
-                    ),
+                    timerange: required(ranges[row], "start_seconds")?,
                     object_id: required(object_ids[row].take(), "object_id")?,
                     ts_offset: required(offsets[row], TS_OFFSET[0])?,
                     last_duration: durations[row],

@@ -53,7 +53,7 @@ impl Row for SourceRow {
 }
 
 impl StoredRow for SourceRow {
-    fn read(batch: &Batch<'_>) -> Result<Vec<Self>, Malformed> {
+    fn read(batch: &Batch) -> Result<Vec<Self>, Malformed> {
         let sources = batch.documents("document")?.into_iter();
         Ok(sources.map(|source| Self { source: Arc::new(source) }).collect())
     }

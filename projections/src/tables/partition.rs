@@ -10,9 +10,6 @@ pub(crate) const PARTITIONS: usize = 64;
 pub(crate) struct Partition(u8);
 
 impl Partition {
-    /// The only part of an undivided table.
-    pub const WHOLE: Self = Self(0);
-
     pub fn of_flow(id: FlowId) -> Self {
         Self::of(id.as_uuid().as_bytes())
     }

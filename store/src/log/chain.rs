@@ -23,15 +23,36 @@ impl Head {
     /// # Errors
     /// When it is not the next record of this chain, or not a record that this version knows.
     pub fn read_next(self, entry: &Entry) -> Result<(Record, Self), Broken> {
-        let seq = entry.seq;
-        if seq != self.seq.next() {
+        let link = Link::read(entry)?;
+        let head = self.join(&link)?;
+        Ok((link.record, head))
+    }
+
+    /// Where the chain stands after this record, if it is the next one.
+    pub(super) fn join(self, link: &Link) -> Result<Self, Broken> {
+        if link.head.seq != self.seq.next() {
             return Err(Broken::Missing(self.seq.next()));
         }
-        let record = codec::decode(&entry.payload).map_err(|source| Broken::Undecodable { seq, source })?;
-        if record.prev_hash != self.hash {
-            return Err(Broken::Chain(seq));
+        if link.record.prev_hash != self.hash {
+            return Err(Broken::Chain(link.head.seq));
         }
-        Ok((record, Self { seq, hash: ChainHash::of(&entry.payload) }))
+        Ok(link.head)
+    }
+}
+
+/// A record that was read, and is not known to follow from the one before it.
+#[derive(Debug)]
+pub(super) struct Link {
+    pub record: Record,
+    /// Where the chain stands after it, if it follows.
+    pub head: Head,
+}
+
+impl Link {
+    pub fn read(entry: &Entry) -> Result<Self, Broken> {
+        let seq = entry.seq;
+        let record = codec::decode(&entry.payload).map_err(|source| Broken::Undecodable { seq, source })?;
+        Ok(Self { record, head: Head { seq, hash: ChainHash::of(&entry.payload) } })
     }
 }
 

@@ -5,12 +5,13 @@ use tapelog_events::{Record, Seq};
 use tokio::sync::mpsc;
 use tokio_util::task::AbortOnDropHandle;
 
-use super::{Broken, Entries, Head, Log};
+use super::chain::Link;
+use super::{Broken, Entries, Entry, Head, Log};
 
-/// How many bytes of records go from the task that decodes to the one that applies at once, so that the two wake each
-/// other rarely.
+/// How many bytes of records are decoded in one go, so that the tasks wake each other rarely.
 const CHUNK_BYTES: usize = 256 * 1024;
-/// How many chunks are decoded ahead: enough that neither task waits for the other's short pauses, and few megabytes.
+/// How many chunks may be decoded at once or wait to be applied: enough for every core of a usual machine, and for
+/// nobody to wait for another's short pauses; and few megabytes.
 const CHUNKS_AHEAD: usize = 8;
 
 /// A replay ended early.
@@ -24,8 +25,11 @@ pub enum ReplayError<E> {
     Stopped(E),
 }
 
+/// Records that are being decoded.
+type Chunk = AbortOnDropHandle<Result<Vec<Link>, Broken>>;
+
 /// Hands over each record after `from` up to and with `until`, in order and with the chain checked (L2), together with
-/// where the chain stands after it. Waits for records that are not there yet. Decoding runs ahead in a task of its own.
+/// where the chain stands after it. Waits for records that are not there yet. Decoding runs ahead, on all cores.
 ///
 /// # Errors
 /// When a record is missing, cannot be read or does not follow from the one before it; or what `each` answers.
@@ -37,42 +41,46 @@ pub async fn replay<L: Log, E>(
 ) -> Result<Head, ReplayError<E>> {
     let (sender, mut chunks) = mpsc::channel(CHUNKS_AHEAD);
     let entries = log.follow(from.seq.next());
-    let reader = AbortOnDropHandle::new(tokio::spawn(read_ahead(entries, from, until, sender)));
-    let mut last = from;
+    let reader = AbortOnDropHandle::new(tokio::spawn(read_ahead(entries, from.seq, until, sender)));
+    let mut head = from;
     while let Some(chunk) = chunks.recv().await {
-        for (head, record) in chunk {
-            each(head, record).map_err(ReplayError::Stopped)?;
-            last = head;
+        for link in finished(chunk).await? {
+            head = head.join(&link)?;
+            each(head, link.record).map_err(ReplayError::Stopped)?;
         }
     }
-    reader.await.expect("the reader neither panics nor is it aborted before this future is dropped")?;
-    Ok(last)
+    finished(reader).await?;
+    Ok(head)
 }
 
-async fn read_ahead(
-    mut entries: Entries,
-    mut head: Head,
-    until: Seq,
-    chunks: mpsc::Sender<Vec<(Head, Record)>>,
-) -> Result<(), Broken> {
-    while head.seq < until {
+/// The result of a task of a replay.
+async fn finished<T>(task: AbortOnDropHandle<T>) -> T {
+    task.await.expect("the tasks of a replay do not panic, and are aborted only when it is dropped")
+}
+
+async fn read_ahead(mut entries: Entries, from: Seq, until: Seq, chunks: mpsc::Sender<Chunk>) -> Result<(), Broken> {
+    let mut last = from;
+    while last < until {
         let mut chunk = Vec::new();
         let mut bytes = 0;
         let mut next = entries.next().await;
         while let Some(entry) = next {
             let entry = entry?;
-            let (record, after) = head.read_next(&entry)?;
-            head = after;
-            chunk.push((head, record));
+            last = entry.seq;
             bytes += entry.payload.len();
-            if bytes >= CHUNK_BYTES || head.seq >= until {
+            chunk.push(entry);
+            if bytes >= CHUNK_BYTES || last >= until {
                 break;
             }
             next = entries.next().now_or_never().flatten();
         }
-        if chunks.send(chunk).await.is_err() {
+        if chunks.send(AbortOnDropHandle::new(tokio::spawn(decode(chunk)))).await.is_err() {
             break;
         }
     }
     Ok(())
+}
+
+async fn decode(entries: Vec<Entry>) -> Result<Vec<Link>, Broken> {
+    entries.iter().map(Link::read).collect()
 }

@@ -1,7 +1,7 @@
 //! Bodies of requests: read up to a limit, and into types.
 //!
 //! A body is JSON whatever its `Content-Type` says (1.12). A property of our own that stands twice in one object is
-//! refused; a `null` is the same as leaving an optional property out; properties that we do not know are passed over.
+//! refused, and so is a list where an object should be; a `null` is the same as leaving an optional property out; properties that we do not know are passed over.
 
 pub mod flow;
 pub mod property;
@@ -9,6 +9,7 @@ mod read;
 pub mod segment;
 pub mod service;
 pub mod storage;
+mod strict;
 
 pub use read::{Body, read};
 
@@ -17,6 +18,7 @@ use serde::de::{DeserializeOwned, IntoDeserializer};
 
 use super::limits;
 use super::problem::Problem;
+use strict::Strict;
 
 /// Reads a JSON body.
 ///
@@ -35,10 +37,12 @@ pub fn named<'a, T: Deserialize<'a>>(name: &str, body: &'a [u8]) -> Result<T, Pr
     if is_too_deep(body) {
         return Err(Problem::invalid(format!("the body is nested more than {} deep", limits::DEPTH)));
     }
+    let mut deserializer = serde_json::Deserializer::from_str(text);
+    let read = T::deserialize(Strict(&mut deserializer)).and_then(|value| deserializer.end().map(|()| value));
     // Keeping track of the path costs about as much as reading, so it is done for those bodies only that have a mistake.
-    serde_json::from_str(text).map_err(|_| {
+    read.map_err(|_| {
         let mut deserializer = serde_json::Deserializer::from_str(text);
-        match serde_path_to_error::deserialize::<_, T>(&mut deserializer) {
+        match serde_path_to_error::deserialize::<_, T>(Strict(&mut deserializer)) {
             Err(error) => invalid(name, &error),
             Ok(_) => Problem::invalid("the body: something follows the JSON value"),
         }
@@ -48,7 +52,7 @@ pub fn named<'a, T: Deserialize<'a>>(name: &str, body: &'a [u8]) -> Result<T, Pr
 /// Reads a JSON body that is an object.
 ///
 /// # Errors
-/// As [`json`], and where it is anything else: a list would otherwise be read as the properties in their order.
+/// As [`json`]; where it is anything else, in plainer words.
 pub fn object<'a, T: Deserialize<'a>>(body: &'a [u8]) -> Result<T, Problem> {
     match body.iter().find(|byte| !byte.is_ascii_whitespace()) {
         Some(b'{') => json(body),
@@ -61,7 +65,7 @@ pub fn object<'a, T: Deserialize<'a>>(body: &'a [u8]) -> Result<T, Problem> {
 /// # Errors
 /// [`Problem::Invalid`], naming the field.
 pub fn part<T: DeserializeOwned>(path: &str, value: serde_json::Value) -> Result<T, Problem> {
-    serde_path_to_error::deserialize(value.into_deserializer())
+    serde_path_to_error::deserialize(Strict(value.into_deserializer()))
         .map_err(|error: serde_path_to_error::Error<serde_json::Error>| invalid(path, &error))
 }
 
@@ -133,6 +137,13 @@ mod tests {
         assert!(refusal(b"{\"inner\":[],\"x\":\"\xff\"}").contains("UTF-8"));
         let value = serde_json::json!([{ "number": -1 }]);
         assert!(part::<Vec<Inner>>("list", value).expect_err("negative").to_string().starts_with("list[0].number: "));
+    }
+
+    #[test]
+    fn a_list_is_no_object_at_any_depth() {
+        assert!(refusal(b"[[]]").starts_with("the body: "));
+        assert!(refusal(br#"{"inner":[[1]]}"#).starts_with("inner[0]: "));
+        assert!(part::<Vec<Inner>>("list", serde_json::json!([[1]])).is_err());
     }
 
     #[test]

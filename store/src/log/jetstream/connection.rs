@@ -1,9 +1,11 @@
 //! The connection to NATS, which comes back by itself.
 
+use std::future::pending;
 use std::time::Duration;
 
 use async_nats::connection::State;
 use async_nats::{Client, ConnectOptions, Event};
+use tokio::select;
 use tokio::sync::watch;
 use tracing::{info, warn};
 
@@ -25,7 +27,10 @@ pub(super) const SUBSCRIPTION_CAPACITY: usize = 64 * 1024;
 #[derive(Debug, Clone)]
 pub struct Connection {
     client: Client,
+    /// How often it came about.
     connects: watch::Receiver<u64>,
+    /// How often it was lost.
+    losses: watch::Receiver<u64>,
 }
 
 impl Connection {
@@ -34,7 +39,8 @@ impl Connection {
     /// # Errors
     /// When no connection comes about at the first attempt.
     pub async fn open(url: &str, options: ConnectOptions) -> Result<Self, Unreachable> {
-        let (sender, connects) = watch::channel(0);
+        let (connected, connects) = watch::channel(0);
+        let (lost, losses) = watch::channel(0);
         let client = options
             .name(NAME)
             .connection_timeout(CONNECT_TIMEOUT)
@@ -43,19 +49,23 @@ impl Connection {
             .reconnect_delay_callback(delay)
             .subscription_capacity(SUBSCRIPTION_CAPACITY)
             .event_callback(move |event| {
-                match &event {
+                match event {
                     Event::Connected => {
                         info!("connected to the log's server");
-                        sender.send_modify(|count| *count += 1);
+                        connected.send_modify(|count| *count += 1);
                     }
-                    event => warn!(%event, "connection to the log's server changed"),
+                    Event::Disconnected => {
+                        warn!("the connection to the log's server is lost");
+                        lost.send_modify(|count| *count += 1);
+                    }
+                    event => warn!(%event, "something happened to the connection to the log's server"),
                 }
                 std::future::ready(())
             })
             .connect(url)
             .await
             .map_err(|error| Unreachable(error.into()))?;
-        Ok(Self { client, connects })
+        Ok(Self { client, connects, losses })
     }
 
     /// The client, for other uses of the same connection.
@@ -68,11 +78,40 @@ impl Connection {
         self.client.connection_state() == State::Connected
     }
 
-    /// Changes whenever the connection was made anew.
-    pub(super) fn connects(&self) -> watch::Receiver<u64> {
-        let mut connects = self.connects.clone();
-        connects.mark_unchanged();
-        connects
+    /// Completes when the connection has come about anew.
+    pub(super) fn renewed(&self) -> impl Future<Output = ()> + Send + use<> {
+        next_change(&self.connects)
+    }
+
+    /// Waits for an answer, unless the connection is lost: then none will come.
+    pub(super) async fn answer<T, E>(&self, answer: impl Future<Output = Result<T, E>>) -> Result<T, Cut<E>> {
+        select! {
+            biased;
+            answer = answer => answer.map_err(Cut::Answered),
+            () = next_change(&self.losses) => Err(Cut::Lost),
+        }
+    }
+}
+
+/// Why there is no good answer.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum Cut<E> {
+    /// It is an error.
+    #[error(transparent)]
+    Answered(E),
+    /// The connection was lost.
+    #[error("the connection was lost")]
+    Lost,
+}
+
+/// Completes when the value changes after this call; never, when there is nobody left to change it.
+fn next_change(value: &watch::Receiver<u64>) -> impl Future<Output = ()> + Send + use<> {
+    let mut value = value.clone();
+    value.mark_unchanged();
+    async move {
+        if value.changed().await.is_err() {
+            pending().await
+        }
     }
 }
 

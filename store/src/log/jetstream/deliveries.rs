@@ -13,8 +13,8 @@ use futures::stream::BoxStream;
 use tapelog_events::Seq;
 use tokio::time::sleep;
 
-use super::connection::SUBSCRIPTION_CAPACITY;
-use super::{JetStreamLog, unreachable};
+use super::connection::{Cut, SUBSCRIPTION_CAPACITY};
+use super::{Inner, JetStreamLog, unreachable};
 use crate::log::follow::{OpenError, Source};
 use crate::log::genesis::incarnation_of;
 use crate::log::{Broken, Entry, Log, Unreachable};
@@ -46,21 +46,20 @@ impl Subscription {
 
     /// Makes sure that this is still the log that was opened: while there was no connection, it may have been replaced.
     async fn check_incarnation(&self) -> Result<(), OpenError> {
-        let expected = self.log.incarnation();
+        let Inner { connection, stream, incarnation: expected, .. } = &*self.log.inner;
+        let expected = *expected;
         for _ in 0..DENIALS {
-            match self.log.inner.stream.get_raw_message(1).await {
+            match connection.answer(stream.get_raw_message(1)).await {
                 Ok(message) => match incarnation_of(&message.payload) {
                     Some(found) if found == expected => return Ok(()),
                     Some(found) => return Err(Broken::Replaced { expected, found }.into()),
                     None => return Err(Broken::Chain(Seq(1)).into()),
                 },
-                Err(error) => match error.kind() {
-                    RawMessageErrorKind::NoMessageFound => return Err(Broken::Missing(Seq(1)).into()),
-                    RawMessageErrorKind::JetStream(answer) if answer.error_code() == ErrorCode::STREAM_NOT_FOUND => {
-                        sleep(DENIAL_PAUSE).await;
-                    }
-                    _ => return Err(Unreachable(error.into()).into()),
-                },
+                Err(Cut::Answered(error)) if error.kind() == RawMessageErrorKind::NoMessageFound => {
+                    return Err(Broken::Missing(Seq(1)).into());
+                }
+                Err(Cut::Answered(error)) if is_no_stream(&error.kind()) => sleep(DENIAL_PAUSE).await,
+                Err(cut) => return Err(unreachable(cut).into()),
             }
         }
         Err(Broken::Gone { stream: self.log.inner.name.clone() }.into())
@@ -71,7 +70,9 @@ impl Source for Subscription {
     type Deliveries = BoxStream<'static, Result<Entry, Unreachable>>;
 
     async fn open(&self, from: Seq) -> Result<Self::Deliveries, OpenError> {
-        let mut connects = self.log.inner.connection.connects();
+        let Inner { connection, stream, .. } = &*self.log.inner;
+        // A server that was started again has forgotten the consumer, but would only show it by missed heartbeats.
+        let renewed = connection.renewed();
         self.check_incarnation().await?;
         let config = Config {
             deliver_policy: DeliverPolicy::ByStartSequence { start_sequence: from.0 },
@@ -83,7 +84,7 @@ impl Source for Subscription {
             num_replicas: 1,
             ..Config::default()
         };
-        let consumer = self.log.inner.stream.create_consumer(config).await.map_err(unreachable)?;
+        let consumer = connection.answer(stream.create_consumer(config)).await.map_err(unreachable)?;
         let messages = consumer
             .stream()
             .max_messages_per_batch(BATCH)
@@ -94,14 +95,16 @@ impl Source for Subscription {
             .messages()
             .await
             .map_err(unreachable)?;
-        // A server that was started again has forgotten the consumer, but would only show it by missed heartbeats.
-        let renewed = async move { connects.changed().await };
         Ok(messages.map(entry).take_until(renewed).boxed())
     }
 
     async fn read(&self, seq: Seq) -> Result<Option<Entry>, Unreachable> {
         Ok(self.log.read(seq).await?.map(|payload| Entry { seq, payload }))
     }
+}
+
+fn is_no_stream(error: &RawMessageErrorKind) -> bool {
+    matches!(error, RawMessageErrorKind::JetStream(answer) if answer.error_code() == ErrorCode::STREAM_NOT_FOUND)
 }
 
 fn entry(message: Result<Message, MessagesError>) -> Result<Entry, Unreachable> {

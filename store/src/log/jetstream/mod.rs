@@ -23,6 +23,7 @@ use super::marker::Marker;
 pub use super::marker::MarkerError;
 use super::{AppendError, Cause, Entries, Log, Unreachable};
 pub use connection::Connection;
+use connection::Cut;
 use deliveries::Subscription;
 pub use open::OpenError;
 
@@ -114,7 +115,7 @@ impl JetStreamLog {
 
 impl Log for JetStreamLog {
     async fn append(&self, after: Seq, payload: Bytes) -> Result<(), AppendError> {
-        let Inner { context, subject, name, .. } = &*self.inner;
+        let Inner { connection, context, subject, name, .. } = &*self.inner;
         // The client would keep the message until there is a connection again, and its outcome would be unknown.
         if !self.is_connected() {
             return Err(AppendError::Refused("not connected to the server".into()));
@@ -123,7 +124,10 @@ impl Log for JetStreamLog {
         headers.insert(NATS_EXPECTED_STREAM, name.as_str());
         headers.insert(NATS_EXPECTED_LAST_SEQUENCE, after.0.to_string());
         let sent = context.publish_with_headers(subject.clone(), headers, payload).await.map_err(not_sent)?;
-        let ack = sent.await.map_err(not_acknowledged)?;
+        let ack = connection.answer(sent.into_future()).await.map_err(|cut| match cut {
+            Cut::Answered(error) => not_acknowledged(error),
+            Cut::Lost => AppendError::Unknown(cut.into()),
+        })?;
         if ack.sequence != after.next().0 {
             let text = format!("record was expected at {}, but acknowledged at {}", after.next(), ack.sequence);
             return Err(AppendError::Unknown(text.into()));
@@ -132,15 +136,17 @@ impl Log for JetStreamLog {
     }
 
     async fn read(&self, seq: Seq) -> Result<Option<Bytes>, Unreachable> {
-        match self.inner.stream.get_raw_message(seq.0).await {
+        let Inner { connection, stream, .. } = &*self.inner;
+        match connection.answer(stream.get_raw_message(seq.0)).await {
             Ok(message) => Ok(Some(message.payload)),
-            Err(error) if error.kind() == RawMessageErrorKind::NoMessageFound => Ok(None),
-            Err(error) => Err(unreachable(error)),
+            Err(Cut::Answered(error)) if error.kind() == RawMessageErrorKind::NoMessageFound => Ok(None),
+            Err(cut) => Err(unreachable(cut)),
         }
     }
 
     async fn tip(&self) -> Result<Seq, Unreachable> {
-        let info = self.inner.stream.get_info().await.map_err(unreachable)?;
+        let Inner { connection, stream, .. } = &*self.inner;
+        let info = connection.answer(stream.get_info()).await.map_err(unreachable)?;
         Ok(Seq(info.state.last_sequence))
     }
 
