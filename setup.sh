@@ -104,7 +104,7 @@ install_what_is_missing() {
     { has ffmpeg && has ffprobe; } || packages+=(ffmpeg)
     [[ ${#packages[@]} -eq 0 ]] || install_packages "${packages[@]}"
     has_nats_server || install_nats_server
-    has cargo || fail "Rust is missing: please install rustup from https://rustup.rs, then run this again"
+    has cargo || fail "Rust is missing: please install it with rustup, then run this again"
 }
 
 readonly COMMAND=${1:-install}

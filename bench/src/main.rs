@@ -77,7 +77,10 @@ async fn main() -> Result<()> {
         // An interrupted measurement still stops its servers and removes their folders.
         None => tokio::select! {
             measured = measure(arguments) => measured,
-            interrupted = tokio::signal::ctrl_c() => bail!(interrupted.map_or_else(|error| error.to_string(), |()| "interrupted".to_owned())),
+            interrupted = tokio::signal::ctrl_c() => {
+                interrupted?;
+                bail!("interrupted")
+            }
         },
     }
 }

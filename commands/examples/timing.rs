@@ -73,6 +73,25 @@ fn main() {
     let inst = [Instance::Controlled { storage_id: st }];
     let at = Instant::from_micros(1);
     let segs: Vec<Segment> = (0..N).map(|n| seg(oid(n), n as i64)).collect();
+    if std::env::args().any(|a| a == "window") {
+        let mut inv = Inventory::default();
+        let f = inv.create_flow(FlowId::from_uuid(Uuid::from_u128(1)));
+        for s in &segs { inv.add(f, s, &inst).unwrap(); }
+        for _ in 0..4 { t("window of 30", 500_000, || { let mut sum=0u64; for k in 0..500_000i64 { let n = (k*7919)%999_000; let r = TimeRange::from_start_end(rng(n).start().unwrap().0, rng(n+30).start().unwrap().0); for s in inv.segments(f,&r) { sum += s.ts_offset.as_nanos() as u64 + 1; } } std::hint::black_box(sum); }); }
+        return;
+    }
+    if std::env::args().any(|a| a == "add") {
+        for _ in 0..8 {
+            let mut inv = Inventory::default();
+            let f = inv.create_flow(FlowId::from_uuid(Uuid::from_u128(1)));
+            t("add new object, one flow", N, || {
+                for s in &segs {
+                    inv.add(f, s, &inst).unwrap();
+                }
+            });
+        }
+        return;
+    }
     {
         let before = rss();
         let mut inv = Inventory::default();

@@ -31,7 +31,7 @@ pub struct AppParts {
     pub service: ServiceFacts,
     /// How large requests and pages may be.
     pub limits: Limits,
-    /// The URL of the API, where requests do not tell it: up to and without the path of a resource.
+    /// The URL of the API's root, where clients reach it by another one than their requests tell.
     pub public_url: Option<String>,
     /// What every path begins with: empty, or such as `/tams/v8.2`.
     pub base_path: String,

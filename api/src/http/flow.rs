@@ -81,10 +81,9 @@ pub async fn put(call: &Call<'_>, id: FlowId) -> Result<Response, Problem> {
     match submitted.outcome {
         Outcome::Created => call.read(|tables| {
             // Another client may have deleted it since: it was created nonetheless.
+            let Some(flow) = tables.flow(id) else { return Ok(response::empty(StatusCode::CREATED)) };
             let mut body = Vec::new();
-            if let Some(flow) = tables.flow(id) {
-                flow.write_json(&mut body, None);
-            }
+            flow.write_json(&mut body, None);
             Ok(response::json(StatusCode::CREATED, body))
         }),
         Outcome::Done | Outcome::Segments { .. } | Outcome::Allocated { .. } => {

@@ -7,6 +7,7 @@ use hyper::header::{HeaderName, HeaderValue, LINK};
 use percent_encoding::{AsciiSet, CONTROLS, NON_ALPHANUMERIC, utf8_percent_encode};
 use tapelog_events::TimeRange;
 
+use super::app::AppParts;
 use super::call::Call;
 use super::public_url;
 
@@ -43,8 +44,10 @@ impl Page<'_> {
             }
         }
         if let Some(next) = self.next {
-            let base =
-                public_url::absolute(call.app.parts.public_url.as_deref(), &call.head.headers, call.head.uri.path());
+            let AppParts { public_url, base_path, .. } = &call.app.parts;
+            let path = call.head.uri.path();
+            let path = path.strip_prefix(base_path.as_str()).unwrap_or(path);
+            let base = public_url::absolute(public_url.as_deref(), &call.head.headers, base_path, path);
             headers.insert(LINK, ascii(&link(&base, call.raw_query(), next)));
             headers.insert(HeaderName::from_static("x-paging-nextkey"), ascii(next));
         }

@@ -3,11 +3,11 @@
 use hyper::HeaderMap;
 use hyper::header::{FORWARDED, HOST};
 
-/// The absolute URL of a path of the API, as its client would write it.
+/// The absolute URL of a path below the base path of the API, as its client would write it.
 ///
 /// In this order: the deployment's setting; what a proxy says in `Forwarded` or `X-Forwarded-Proto`, `-Host` and
 /// `-Prefix`; the header `Host`. What is no scheme, authority or path is passed over, since headers may hold anything.
-pub fn absolute(setting: Option<&str>, headers: &HeaderMap, path: &str) -> String {
+pub fn absolute(setting: Option<&str>, headers: &HeaderMap, base_path: &str, path: &str) -> String {
     if let Some(setting) = setting {
         return format!("{}{path}", setting.trim_end_matches('/'));
     }
@@ -19,7 +19,7 @@ pub fn absolute(setting: Option<&str>, headers: &HeaderMap, path: &str) -> Strin
     let host = forwarded("host").or_else(|| header("x-forwarded-host")).filter(|host| is_authority(host));
     let host = host.or_else(|| header(HOST.as_str()).filter(|host| is_authority(host))).unwrap_or("localhost");
     let prefix = header("x-forwarded-prefix").filter(|prefix| is_prefix(prefix)).unwrap_or_default();
-    format!("{scheme}://{host}{}{path}", prefix.trim_end_matches('/'))
+    format!("{scheme}://{host}{}{base_path}{path}", prefix.trim_end_matches('/'))
 }
 
 /// Each proxy adds to the list; the first is the one that the client spoke to.
@@ -54,21 +54,21 @@ mod tests {
             .iter()
             .map(|(name, value)| (HeaderName::from_static(name), HeaderValue::from_static(value)))
             .collect();
-        absolute(setting, &headers, "/flows")
+        absolute(setting, &headers, "/v8", "/flows")
     }
 
     #[test]
     fn the_url_is_the_one_that_the_client_used() {
         let host = ("host", "127.0.0.1:4010");
-        assert_eq!(of(None, &[host]), "http://127.0.0.1:4010/flows");
+        assert_eq!(of(None, &[host]), "http://127.0.0.1:4010/v8/flows");
         assert_eq!(
             of(None, &[host, ("x-forwarded-proto", "https"), ("x-forwarded-host", "tams.example, inner")]),
-            "https://tams.example/flows"
+            "https://tams.example/v8/flows"
         );
-        assert_eq!(of(None, &[host, ("x-forwarded-prefix", "/a/b/")]), "http://127.0.0.1:4010/a/b/flows");
+        assert_eq!(of(None, &[host, ("x-forwarded-prefix", "/a/b/")]), "http://127.0.0.1:4010/a/b/v8/flows");
         assert_eq!(
             of(None, &[host, ("forwarded", "for=1.2.3.4;Proto=https;host=\"[::1]:8443\", for=5.6.7.8")]),
-            "https://[::1]:8443/flows"
+            "https://[::1]:8443/v8/flows"
         );
         assert_eq!(of(Some("https://x.example/tams/"), &[host]), "https://x.example/tams/flows");
     }
@@ -76,8 +76,8 @@ mod tests {
     #[test]
     fn headers_that_make_no_url_are_passed_over() {
         let host = ("host", "a.example");
-        assert_eq!(of(None, &[host, ("x-forwarded-host", "evil>; rel=\"next\"")]), "http://a.example/flows");
-        assert_eq!(of(None, &[host, ("x-forwarded-proto", "javascript")]), "http://a.example/flows");
-        assert_eq!(of(None, &[host, ("x-forwarded-prefix", "//x;y")]), "http://a.example/flows");
+        assert_eq!(of(None, &[host, ("x-forwarded-host", "evil>; rel=\"next\"")]), "http://a.example/v8/flows");
+        assert_eq!(of(None, &[host, ("x-forwarded-proto", "javascript")]), "http://a.example/v8/flows");
+        assert_eq!(of(None, &[host, ("x-forwarded-prefix", "//x;y")]), "http://a.example/v8/flows");
     }
 }

@@ -52,7 +52,7 @@ fn object_id(query: &Query<'_>) -> Result<Option<ObjectId>, Problem> {
 }
 
 /// Room for a segment with one presigned URL.
-const SEGMENT_BYTES: usize = 640;
+const SEGMENT_BYTES: usize = 512;
 /// How many segments are written before other tasks get their turn: about a quarter of a millisecond.
 const SEGMENTS_PER_TURN: usize = 256;
 

@@ -95,7 +95,7 @@ impl<L: Log, C: Fn() -> Instant + Send + 'static> Writer<L, C> {
                 Answer::Append(Err(AppendError::Unknown(cause))) => {
                     warn!(seq = %sealed.head.seq, error = &*cause as &dyn std::error::Error, "the outcome of a record is unknown; sending it again");
                     Counters::count(&self.shared.counters.unknown_outcomes, 1);
-                    return Ok(Fate::Unreachable);
+                    in_doubt = true;
                 }
                 Answer::Append(Err(error @ (AppendError::Refused(_) | AppendError::TooLarge))) => {
                     debug!(seq = %sealed.head.seq, error = &error as &dyn std::error::Error, "a record was refused");

@@ -13,7 +13,7 @@ use tokio::time::timeout;
 use crate::http::limits;
 use crate::http::problem::Problem;
 
-/// How long a client may take to send a body: the largest at four megabits a second.
+/// How long a client may take to send a body: the largest at little more than two megabits a second.
 const READ_TIMEOUT: Duration = Duration::from_secs(60);
 /// Of a body that is too long, what is still taken off the connection at most: a client that is cut off while it sends
 /// may never see the answer.
