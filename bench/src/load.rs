@@ -15,6 +15,8 @@ use crate::machine::{CpuSample, CpuUse};
 
 /// How long a round may go on after its time is up, for the last answers.
 const GRACE: Duration = Duration::from_secs(60);
+/// Processor time is counted in hundredths of a second: over less than this it says little.
+const SHORTEST_SAMPLED: Duration = Duration::from_millis(250);
 
 /// What the connections send.
 #[derive(Debug, Clone)]
@@ -27,6 +29,12 @@ pub enum Work {
 }
 
 impl Work {
+    /// Sends again and again what is meant for several connections, over as many: for the limit of HTTP, to which every
+    /// request is new.
+    pub fn repeating(queues: &[Vec<Bytes>]) -> Self {
+        Self::Repeated(queues.iter().flatten().cloned().collect(), queues.len())
+    }
+
     /// What each connection sends.
     fn queues(self) -> Vec<Queue> {
         match self {
@@ -121,7 +129,8 @@ async fn drive(endpoint: &Endpoint, work: Work, longest: Duration, expected: u16
         latencies.merge(&ended??);
     }
     let elapsed = begun.elapsed();
-    let cpu = CpuSample::take().zip(before).map(|(now, before)| now.since(&before, endpoint.pid));
+    let after = CpuSample::take().filter(|_| elapsed >= SHORTEST_SAMPLED);
+    let cpu = after.zip(before).map(|(after, before)| after.since(&before, endpoint.pid));
     Ok(Run { elapsed, latencies, cpu })
 }
 

@@ -24,7 +24,7 @@ pub async fn measure(bench: &mut Bench) -> Result<Section> {
             bench.doing(format_args!("bulk: {connections} connections, round {round}"));
             let mut flows = recorder.create_flows(*connections).await?;
             let prepared = recorder.prepare_all(&mut flows, *requests / *connections, SEGMENTS as usize).await?;
-            limit.add(run(&bench.limit, Work::Once(prepared.clone()), LONGEST, 201).await?);
+            limit.add(run(&bench.limit, Work::repeating(&prepared), bench.sizes.round, 201).await?);
             server.add(run(&store.endpoint, Work::Once(prepared), LONGEST, 201).await?);
             if round == 0 {
                 server.clear();

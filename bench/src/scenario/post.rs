@@ -34,7 +34,7 @@ pub async fn measure(bench: &mut Bench) -> Result<Section> {
     bench.doing("post: warm-up");
     let mut flow = recorder.create_flow().await?;
     let warm_up = deal(recorder.prepare(&mut flow, WARM_UP, 1).await?, 16);
-    run(&bench.limit, Work::Once(warm_up.clone()), LONGEST, 201).await?;
+    run(&bench.limit, Work::repeating(&warm_up), bench.sizes.round, 201).await?;
     run(&store.endpoint, Work::Once(warm_up), LONGEST, 201).await?;
 
     let mut levels = bench.sizes.posts.map(|(connections, requests)| Level {
@@ -52,7 +52,7 @@ pub async fn measure(bench: &mut Bench) -> Result<Section> {
             bench.doing(format_args!("post: {connections} connections, round {round}"));
             let mut flows = recorder.create_flows(connections).await?;
             let prepared = recorder.prepare_all(&mut flows, requests / connections, 1).await?;
-            level.limit.add(run(&bench.limit, Work::Once(prepared.clone()), LONGEST, 201).await?);
+            level.limit.add(run(&bench.limit, Work::repeating(&prepared), bench.sizes.round, 201).await?);
             level.flow_each.add(run(&store.endpoint, Work::Once(prepared), LONGEST, 201).await?);
             if connections > 1 {
                 let mut flow = recorder.create_flow().await?;
