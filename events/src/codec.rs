@@ -1,6 +1,6 @@
 //! How records are written: MessagePack with named fields, so that fields can be added; the one place that knows it.
 //!
-//! Whatever a released version wrote is read for ever. `tests/golden.rs` holds real bytes of every format.
+//! Whatever a released version wrote is read for ever. `tests/golden` holds real bytes of every format.
 
 use serde::{Deserialize, Serialize};
 

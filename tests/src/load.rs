@@ -4,6 +4,7 @@ use std::collections::HashMap;
 use std::ops::Range;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
 use rand::rngs::StdRng;
 use rand::{Rng as _, SeedableRng as _};
@@ -12,6 +13,9 @@ use serde_json::{Value, json};
 
 use crate::api::{Answer, Api};
 use crate::store::{create_flow, new_id, pluck, second, segment, segments};
+
+/// When a writer that was put off comes again: sooner than it was told, to be there at the first moment.
+const PAUSE: Duration = Duration::from_millis(20);
 
 /// What a writer knows about one of its requests.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -63,8 +67,10 @@ impl Writer {
             let key = new_id();
             let outcome = self.send(&api, &request, &key).await;
             self.sent.push(Sent { request, key, outcome });
-            if outcome == Outcome::Unknown {
-                break;
+            match outcome {
+                Outcome::Acknowledged => {}
+                Outcome::Refused => tokio::time::sleep(PAUSE).await,
+                Outcome::Unknown => break,
             }
         }
         self

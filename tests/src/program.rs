@@ -24,7 +24,15 @@ fn build() -> PathBuf {
         other => other,
     };
     // The whole workspace, so that dependencies have the features with which the tests were built just before.
-    let output = Command::new(env!("CARGO"))
+    let mut cargo = Command::new(env!("CARGO"));
+    // What cargo says of the package under test: build scripts that look at it would run again, with all that follows.
+    for name in env::vars_os()
+        .filter_map(|(name, _)| name.into_string().ok())
+        .filter(|name| name.starts_with("CARGO_PKG_") || name.starts_with("CARGO_MANIFEST_"))
+    {
+        cargo.env_remove(name);
+    }
+    let output = cargo
         .args(["build", "--workspace", "--bin", "tapelog", "--locked", "--message-format", "json-render-diagnostics"])
         .args(["--profile", profile])
         .current_dir(workspace())

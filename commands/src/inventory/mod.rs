@@ -7,6 +7,7 @@
 //! uses are exactly the segments that name it (L7). Changes made between [`Inventory::begin`] and
 //! [`Inventory::rollback`] are undone by the latter.
 
+mod journal;
 mod objects;
 mod shapes;
 mod slab;
@@ -19,6 +20,7 @@ use tapelog_events::{
     FlowId, Instance, Instant, ObjectId, Segment, SegmentsAdded, SegmentsDeleted, StorageId, TimeRange, Timestamp,
 };
 
+use journal::Undo;
 pub use objects::{Object, ObjectSlot, ObjectState, SegmentUse, Uses};
 use objects::{Objects, parts, range_of};
 use timeline::{Entry, EntryRef, Extra, Timeline};
@@ -75,20 +77,6 @@ struct FlowEntry {
     timeline: Timeline,
 }
 
-/// How to undo one change.
-#[derive(Debug, Clone)]
-enum Undo {
-    FlowCreated(FlowId),
-    FlowRemoved(FlowSlot, Box<FlowEntry>),
-    ObjectCreated(ObjectId),
-    ObjectWas(ObjectSlot, Box<Object>),
-    UseAdded(ObjectSlot, SegmentUse),
-    /// With the Flow that used the object first until then.
-    UseRemoved(ObjectSlot, SegmentUse, Option<FlowSlot>),
-    SegmentInserted(FlowSlot, i128),
-    SegmentTaken(FlowSlot, Entry),
-}
-
 /// Every object and every segment of the store.
 #[derive(Debug, Clone, Default)]
 pub struct Inventory {
@@ -100,84 +88,6 @@ pub struct Inventory {
 }
 
 impl Inventory {
-    /// From here on, changes can be undone together.
-    pub fn begin(&mut self) {
-        self.journal = Some(Vec::new());
-    }
-
-    /// The changes since [`Self::begin`] stand.
-    pub fn keep(&mut self) {
-        self.journal = None;
-    }
-
-    /// Undoes every change since [`Self::begin`].
-    pub fn rollback(&mut self) {
-        for undo in self.journal.take().into_iter().flatten().rev() {
-            match undo {
-                Undo::FlowCreated(id) => {
-                    if let Some(slot) = self.slots.remove(&id) {
-                        self.flows[slot.0 as usize] = None;
-                    }
-                }
-                Undo::FlowRemoved(slot, entry) => {
-                    self.slots.insert(entry.id, slot);
-                    self.flows[slot.0 as usize] = Some(entry);
-                }
-                Undo::ObjectCreated(id) => self.objects.remove(&id),
-                Undo::ObjectWas(slot, object) => self.objects.replace(slot, &object),
-                Undo::UseAdded(slot, usage) => {
-                    if let Some(list) = self.objects.use_list(slot) {
-                        list.remove(usage);
-                    }
-                }
-                Undo::UseRemoved(slot, usage, first) => {
-                    if let Some(list) = self.objects.use_list(slot) {
-                        list.add(usage);
-                        list.first = first;
-                    }
-                }
-                Undo::SegmentInserted(flow, start) => {
-                    if let Some(entry) = self.flows[flow.0 as usize].as_mut() {
-                        entry.timeline.remove(start);
-                        self.segments -= 1;
-                    }
-                }
-                Undo::SegmentTaken(flow, entry) => {
-                    if let Some(flow) = self.flows[flow.0 as usize].as_mut() {
-                        flow.timeline.insert(entry);
-                        self.segments += 1;
-                    }
-                }
-            }
-        }
-    }
-
-    fn note(&mut self, undo: impl FnOnce(&Self) -> Undo) {
-        if self.journal.is_some() {
-            let undo = undo(self);
-            self.journal.get_or_insert_default().push(undo);
-        }
-    }
-
-    /// Stores what is now known of an object, which stands there if it was known before.
-    fn put_object(&mut self, id: &ObjectId, known: Option<ObjectSlot>, object: &Object) -> ObjectSlot {
-        match known {
-            Some(slot) => {
-                self.replace_object(slot, object);
-                slot
-            }
-            None => {
-                self.note(|_| Undo::ObjectCreated(id.clone()));
-                self.objects.insert(id, object)
-            }
-        }
-    }
-
-    fn replace_object(&mut self, slot: ObjectSlot, object: &Object) {
-        self.note(|inventory| Undo::ObjectWas(slot, Box::new(inventory.objects.get(slot))));
-        self.objects.replace(slot, object);
-    }
-
     /// Number of segments in the store.
     pub fn segment_count(&self) -> usize {
         self.segments

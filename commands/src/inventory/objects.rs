@@ -501,3 +501,43 @@ pub(super) fn range_of(start: i128, length: i128, end: Clusivity) -> TimeRange {
     let at = |nanos| Timestamp::from_nanos(nanos).expect("a stored range lies within the range of timestamps");
     TimeRange::new(Some((at(start), Clusivity::Inclusive)), Some((at(start + length), end)))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn object(state: ObjectState, instances: usize, key_frame_count: Option<u64>) -> Object {
+        let address =
+            |number| Instance::Uncontrolled { url: format!("https://example.com/{number}"), label: "a".into() };
+        Object { state, instances: (0..instances).map(address).collect(), key_frame_count }
+    }
+
+    #[test]
+    fn what_is_written_over_or_removed_leaves_nothing_behind() {
+        let (at, flow) = (Instant::default(), FlowSlot(0));
+        let range: TimeRange = "[281474976710654:0_281474976710655:0)".parse().unwrap();
+        let uses = |starts: &[i128]| starts.iter().map(|start| SegmentUse { flow, start: *start }).collect();
+        let states = [
+            object(ObjectState::Allocated { flow, at }, 0, None),
+            object(ObjectState::Registered { range, first: Some(flow), uses: uses(&[1 << 70]) }, 1, None),
+            object(ObjectState::Registered { range, first: None, uses: uses(&[5, 6, 7]) }, 2, Some(u64::MAX)),
+            object(ObjectState::Registered { range, first: Some(flow), uses: uses(&[5]) }, 1, Some(3)),
+            object(ObjectState::Unreferenced { range, since: at }, 0, Some(511)),
+        ];
+        let mut objects = Objects::default();
+        for text in ["text", "4f79cfd1-c057-47f4-8e4d-1b126ca7bf34"] {
+            let id: ObjectId = text.parse().unwrap();
+            let slot = objects.insert(&id, &states[0]);
+            for state in states.iter().chain(states.iter().rev()) {
+                objects.replace(slot, state);
+                assert_eq!(objects.get(slot), *state);
+            }
+            objects.remove(&id);
+            assert_eq!((objects.find(&id), objects.len()), (None, 0));
+        }
+        let left = [objects.texts.len(), objects.lists.len(), objects.details.len(), objects.shapes.len()];
+        assert_eq!((left, objects.text_numbers.len(), objects.wide.len()), ([0; 4], 0, 0));
+        assert_eq!(objects.free.len(), objects.rows.len());
+        assert_eq!(objects.rows.len(), 1, "the row of the first was given to the second");
+    }
+}

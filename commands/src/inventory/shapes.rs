@@ -34,6 +34,12 @@ pub(super) struct Shapes {
 }
 
 impl Shapes {
+    /// How many shapes have users.
+    #[cfg(test)]
+    pub fn len(&self) -> usize {
+        self.numbers.len()
+    }
+
     pub fn get(&self, number: u32) -> Shape {
         self.entries[number as usize].0
     }

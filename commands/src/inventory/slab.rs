@@ -27,6 +27,12 @@ impl<T> Slab<T> {
         }
     }
 
+    /// How many values there are.
+    #[cfg(test)]
+    pub fn len(&self) -> usize {
+        self.values.len() - self.free.len()
+    }
+
     pub fn get(&self, number: u32) -> Option<&T> {
         self.values.get(number as usize)?.as_ref()
     }

@@ -201,3 +201,41 @@ pub(super) struct EntryRef<'a> {
     pub object: ObjectSlot,
     pub extra: Option<&'a Extra>,
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const ROWS: i128 = 4 * CHUNK_ROWS as i128;
+
+    fn timeline(starts: impl Iterator<Item = i128>) -> Timeline {
+        let mut timeline = Timeline::default();
+        starts.for_each(|start| timeline.insert(Entry { start, object: ObjectSlot(0), extra: None }));
+        timeline
+    }
+
+    #[test]
+    fn a_recording_fills_its_chunks_forwards_and_backwards() {
+        assert_eq!(timeline(0..ROWS).chunks.len(), 4);
+        assert_eq!(timeline((0..ROWS).rev()).chunks.len(), 4);
+    }
+
+    #[test]
+    fn chunks_that_were_split_are_at_least_half_full_and_go_when_they_are_empty() {
+        // 1021 is prime, so that every place has its turn.
+        let mut timeline = timeline((0..ROWS).map(|number| number * 1021 % ROWS));
+        assert!(timeline.chunks.len() <= 8, "{}", timeline.chunks.len());
+        assert!(timeline.range(0, ROWS).map(|entry| entry.start).eq(0..ROWS));
+        assert!((0..ROWS).all(|start| timeline.remove(start).is_some()));
+        assert_eq!((timeline.len(), timeline.chunks.len()), (0, 0));
+    }
+
+    #[test]
+    fn starts_further_apart_than_64_bits_of_nanoseconds_stand_in_chunks_of_their_own() {
+        let far = i128::from(u64::MAX);
+        let starts = [-far - 1, 0, far, far + 1, 3 * far];
+        let timeline = timeline(starts.into_iter().rev());
+        assert!(timeline.range(i128::MIN, i128::MAX).map(|entry| entry.start).eq(starts));
+        assert!(timeline.last_at_or_before(i128::MAX).is_some_and(|entry| entry.start == 3 * far));
+    }
+}

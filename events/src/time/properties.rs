@@ -1,7 +1,5 @@
 //! What holds for all timestamps and ranges.
 
-#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
-
 use proptest::prelude::*;
 
 use super::{Clusivity, TimeRange, Timestamp, parse_segment};

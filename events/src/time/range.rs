@@ -196,7 +196,6 @@ impl fmt::Debug for TimeRange {
 
 #[cfg(test)]
 mod tests {
-    #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
     use super::*;
 

@@ -132,3 +132,44 @@ impl<S: Source> Follower<S> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use futures::future::ready;
+
+    use super::*;
+
+    /// Always delivers two records with nothing between them, and has what `stored` says.
+    struct Gappy {
+        stored: [u64; 2],
+    }
+
+    fn entry(seq: u64) -> Entry {
+        Entry { seq: Seq(seq), payload: seq.to_string().into() }
+    }
+
+    impl Source for Gappy {
+        type Deliveries = stream::BoxStream<'static, Result<Entry, Unreachable>>;
+
+        async fn open(&self, _: Seq) -> Result<Self::Deliveries, OpenError> {
+            Ok(stream::iter([Ok(entry(1)), Ok(entry(3))]).chain(stream::pending()).boxed())
+        }
+
+        fn read(&self, seq: Seq) -> impl Future<Output = Result<Option<Entry>, Unreachable>> + Send {
+            ready(Ok(self.stored.contains(&seq.0).then(|| entry(seq.0))))
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_record_that_a_consumer_skips_is_read_from_the_log() {
+        let entries: Vec<_> = in_order(Gappy { stored: [2, 3] }, Seq(1)).take(3).try_collect().await.unwrap();
+        assert_eq!(entries, [entry(1), entry(2), entry(3)]);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_record_that_is_gone_from_the_log_ends_the_following() {
+        let entries: Vec<_> = in_order(Gappy { stored: [1, 3] }, Seq(1)).collect().await;
+        assert_eq!(entries[0].as_ref().unwrap(), &entry(1));
+        assert!(matches!(entries[1..], [Err(Broken::Missing(Seq(2)))]));
+    }
+}

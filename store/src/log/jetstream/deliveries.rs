@@ -62,7 +62,7 @@ impl Subscription {
                 Err(cut) => return Err(unreachable(cut).into()),
             }
         }
-        Err(Unreachable("x".into()).into())
+        Err(Broken::Gone { stream: self.log.inner.name.clone() }.into())
     }
 }
 

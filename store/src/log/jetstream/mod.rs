@@ -15,6 +15,7 @@ use async_nats::jetstream::context::{Context, ContextBuilder, PublishError, Publ
 use async_nats::jetstream::stream::{RawMessageErrorKind, Stream};
 use async_nats::jetstream::{self, ErrorCode};
 use bytes::Bytes;
+use parking_lot::Mutex;
 use tapelog_events::{Incarnation, Instant, Seq};
 use tokio::task::spawn_blocking;
 
@@ -61,7 +62,8 @@ struct Inner {
     name: String,
     subject: String,
     incarnation: Incarnation,
-    marker: PathBuf,
+    marker: Mutex<Marker>,
+    marker_path: PathBuf,
     /// What the stream's own configuration allows, in bytes.
     max_message: usize,
 }
@@ -86,8 +88,9 @@ impl JetStreamLog {
             name: settings.stream.clone(),
             subject: open::subject(&settings.stream),
             context,
-            incarnation: opened.incarnation,
-            marker: marker.to_owned(),
+            incarnation: opened.marker.incarnation,
+            marker: Mutex::new(opened.marker),
+            marker_path: marker.to_owned(),
             max_message: opened.max_message,
         };
         Ok(Self { inner: Arc::new(inner) })
@@ -106,8 +109,9 @@ impl JetStreamLog {
     pub async fn remember(&self, seq: Seq) -> Result<(), MarkerError> {
         let inner = Arc::clone(&self.inner);
         let write = move || {
-            let marker = Marker { stream: inner.name.clone(), incarnation: inner.incarnation, last_seq: seq };
-            marker.store(&inner.marker)
+            let mut marker = inner.marker.lock();
+            marker.last_seq = marker.last_seq.max(seq);
+            marker.store(&inner.marker_path)
         };
         spawn_blocking(write).await.expect("writing the marker does not panic, and nothing aborts it")
     }

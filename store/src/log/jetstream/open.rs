@@ -73,7 +73,7 @@ pub enum OpenError {
 /// What is known of the log once it is open.
 pub(super) struct Opened {
     pub stream: Stream<()>,
-    pub incarnation: Incarnation,
+    pub marker: Marker,
     pub max_message: usize,
 }
 
@@ -118,15 +118,17 @@ pub(super) async fn open(
         start(context, name, now).await?;
     }
     let found = first_incarnation(&stream, name).await?;
-    match marker {
-        Some(Marker { incarnation: expected, .. }) if expected != found => {
-            return Err(Broken::Replaced { expected, found }.into());
+    let marker = match marker {
+        Some(marker) if marker.incarnation == found => marker,
+        Some(marker) => return Err(Broken::Replaced { expected: marker.incarnation, found }.into()),
+        None => {
+            let marker = Marker { stream: name.clone(), incarnation: found, last_seq: tip.max(Seq(1)) };
+            marker.store(path)?;
+            marker
         }
-        Some(_) => {}
-        None => Marker { stream: name.clone(), incarnation: found, last_seq: tip.max(Seq(1)) }.store(path)?,
-    }
+    };
     let max_message = usize::try_from(info.config.max_message_size).ok().filter(|size| *size > 0);
-    Ok(Opened { stream, incarnation: found, max_message: max_message.unwrap_or(usize::MAX) })
+    Ok(Opened { stream, marker, max_message: max_message.unwrap_or(usize::MAX) })
 }
 
 async fn find(context: &Context, name: &str) -> Result<Option<Info>, Unreachable> {
