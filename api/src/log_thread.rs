@@ -1,8 +1,9 @@
-//! A thread for the tasks that stand between a request and its acknowledgement: the sequencer, the projector and the
-//! connection to the log.
+//! A thread for the tasks that stand between a request and its acknowledgement: the sequencer and the connection to the
+//! log.
 //!
-//! Each record passes several of them, one after the other. Among the tasks of HTTP connections each step would wait for
-//! its turn behind dozens of requests; on a thread of their own they wait for nothing but each other.
+//! Each record passes both several times. Among the tasks of HTTP connections each step would wait for its turn behind
+//! dozens of requests; on a thread of their own they wait for nothing but each other. The projector is not among them:
+//! it applies a record while the next one is on its way.
 
 use std::thread::JoinHandle;
 

@@ -142,13 +142,10 @@ impl Node {
         let live = Arc::new(Live::new(tables));
 
         let (sink, deliveries) = mpsc::channel(RECORDS_AHEAD);
-        let ((sequencer, writer), (projector, projecting)) = log_thread.within(|| {
-            let log = Arc::new(log.log.clone());
-            (
-                Sequencer::start(log, state, head, now, SequencerSettings::default(), sink),
-                Projector::start(Arc::clone(&live), deliveries),
-            )
+        let (sequencer, writer) = log_thread.within(|| {
+            Sequencer::start(Arc::new(log.log.clone()), state, head, now, SequencerSettings::default(), sink)
         });
+        let (projector, projecting) = Projector::start(Arc::clone(&live), deliveries);
 
         let (media, store) = open_media(&settings.media, &data, address).await?;
         let store = Arc::new(store);
