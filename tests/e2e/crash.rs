@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use rand::rngs::StdRng;
 use rand::{Rng as _, SeedableRng as _};
+use serde_json::json;
 use tapelog_tests::eventually;
 use tapelog_tests::load::{Load, Writer};
 use tapelog_tests::server::{Options, PATIENCE, Server};
@@ -50,7 +51,7 @@ async fn survive(victim: Victim, seed: u64) {
             }
             Victim::Nats => {
                 eventually("writes are taken again", PATIENCE, async || {
-                    let answer = server.api().post("/service", &serde_json::json!({ "name": round.to_string() })).await;
+                    let answer = server.api().post("/service", &json!({ "name": round.to_string() })).await;
                     (answer.status == 200).then_some(())
                 })
                 .await;
@@ -92,6 +93,32 @@ async fn nothing_acknowledged_is_lost_when_nats_server_is_killed() {
 #[tokio::test]
 async fn nothing_acknowledged_is_lost_when_both_are_killed() {
     survive(Victim::Both, 33).await;
+}
+
+/// What the other tests rely on: a writer that is asked whether all it wrote is there sees when it is not.
+#[tokio::test]
+async fn a_loss_would_be_noticed() {
+    let server = Server::start().await;
+    let api = server.api();
+    for damage in ["segments?timerange=[3:0_4:0)", "label", ""] {
+        let load = Load::start(vec![Writer::new(api, 7).await], api);
+        let flow = api.read("/flows?limit=1").await[0]["id"].as_str().unwrap().to_owned();
+        eventually("there are segments and labels", PATIENCE, async || {
+            let segment = api.read(&format!("/flows/{flow}/segments?timerange=[3:0_4:0)")).await != json!([]);
+            let label = api.read(&format!("/flows/{flow}/label")).await != "a camera";
+            (segment && label).then_some(())
+        })
+        .await;
+        let writer = load.stop().await.remove(0);
+        match damage {
+            "" => {}
+            "label" => drop(api.put(&format!("/flows/{flow}/label"), &json!("another")).await.expect(204)),
+            segments => drop(api.delete(&format!("/flows/{flow}/{segments}")).await.expect(204)),
+        }
+        let api = api.clone();
+        let checked = tokio::spawn(async move { writer.check(&api).await }).await;
+        assert_eq!(checked.is_err(), !damage.is_empty(), "{damage}");
+    }
 }
 
 /// Ended by a signal that can be handled, a server finishes what it has taken on, and takes its nats-server with it.

@@ -12,14 +12,14 @@ async fn listed(api: &Api, query: &str) -> Vec<String> {
     pluck(&api.get(&format!("/flows?{query}")).await.expect(200).list(), "id")
 }
 
-/// Lines 11 to 13, 20.
+/// Lines 11 to 13, 20, 95.
 #[tokio::test]
 async fn a_put_creates_or_replaces_and_brings_the_source() {
     let server = Server::start().await;
     let api = server.api();
     let id = new_id();
     let flow = with(video_flow(&id), "tags", json!({ "of": "both" }));
-    let created = put_flow(api, &flow).await.expect(201).json();
+    let created = put_flow(api, &with(flow.clone(), "unknown", json!({ "deep": [1] }))).await.expect(201).json();
     assert_eq!(created, api.read(&format!("/flows/{id}")).await);
     let replaced = put_flow(api, &with(flow.clone(), "label", json!("new"))).await.expect(204);
     assert!(replaced.body.is_empty());

@@ -77,6 +77,8 @@ async fn head_answers_as_get_does_without_a_body() {
         let head = api.head(&path).await;
         assert_eq!(head.status, get.status, "{head}");
         assert!(head.body.is_empty(), "{head}");
+        let is_of_the_log = !matches!(path.as_str(), "/" | "/service/storage-backends");
+        assert!(get.status != 200 || !is_of_the_log || !get.position().is_empty(), "{get} says where the log was");
         let said = |answer: &Answer| {
             let mut headers: Vec<_> =
                 answer.headers.iter().map(|(name, value)| (name.clone(), value.clone())).collect();

@@ -249,3 +249,36 @@ fn is_tags(value: &Value) -> bool {
     let is_value = |value: &Value| value.is_string() || every(value, is_text);
     value.as_object().is_some_and(|tags: &Map<String, Value>| tags.values().all(is_value))
 }
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn a_body_of_another_shape_is_noticed() {
+        let source = json!({
+            "id": "4f79cfd1-c057-47f4-8e4d-1b126ca7bf34", "format": "urn:x-nmos:format:video",
+            "created": "2026-01-02T03:04:05.678901Z", "updated": "2026-01-02T03:04:05.678901Z",
+        });
+        let checked = |value: &Value| check("/sources/x?limit=1", value.to_string().as_bytes());
+        assert_eq!(checked(&source), Ok(()));
+        for (member, wrong) in [
+            ("id", json!("018f2f6e-7d9c-7b6a-9d3e-000000000000")),
+            ("format", json!("urn:x-nmos:format:image")),
+            ("created", json!("2026-01-02 03:04:05")),
+            ("updated", Value::Null),
+            ("tags", json!({ "k": [1] })),
+            ("unknown", json!(1)),
+        ] {
+            let mut other = source.clone();
+            other[member] = wrong;
+            assert!(checked(&other).is_err_and(|said| said.contains(member)), "{other}");
+        }
+        assert!(check("/sources", source.to_string().as_bytes()).is_err(), "a list is expected");
+        let segments =
+            json!([{ "object_id": "o", "timerange": "[0:0_1:0)" }, { "object_id": "o", "timerange": "[0:0_)" }]);
+        assert!(check("/flows/x/segments", segments.to_string().as_bytes()).is_err(), "not in canonical form");
+    }
+}
