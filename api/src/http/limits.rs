@@ -76,7 +76,7 @@ impl Default for Limits {
 /// Checks the length of a text.
 ///
 /// # Errors
-/// [`Problem::Invalid`], naming the field.
+/// `Problem::Invalid`, naming the field.
 pub fn text(field: &str, text: &str, bytes: usize) -> Result<(), Problem> {
     if text.len() <= bytes {
         return Ok(());
@@ -87,7 +87,7 @@ pub fn text(field: &str, text: &str, bytes: usize) -> Result<(), Problem> {
 /// Checks the length of a list.
 ///
 /// # Errors
-/// [`Problem::Invalid`], naming the field.
+/// `Problem::Invalid`, naming the field.
 pub fn count(field: &str, length: usize, most: usize) -> Result<(), Problem> {
     if length <= most {
         return Ok(());

@@ -1,8 +1,9 @@
 //! The TAMS API over HTTP: from requests to commands and queries, and from what comes of them to answers.
 //!
-//! [`answer`] is all there is to mount; [`router`] is the same for use beside other routes. A request passes it in one place: its id and span, what a panic becomes, the
-//! resource that its path names ([`route`]), its body, the wait for a position, the handler, and CORS. Handlers stand in
-//! one module per resource and return an answer or a [`Problem`](problem::Problem), whose status only `problem` knows.
+//! [`answer()`] is all there is to mount; [`router`] is the same for use beside other routes. A request passes it in one
+//! place: its id and span, what a panic becomes, the resource that its path names (`route`), its body, the wait for a
+//! position, the handler, and CORS. Handlers stand in one module per resource and return an answer or a `Problem`, whose
+//! status only `problem` knows.
 //!
 //! Guarantees: whatever a client sends is answered with the status that the specification documents, and a refusal says
 //! which parameter or field is meant; an answer from the tables says at which position they were read; every read sees
