@@ -66,13 +66,14 @@ fn what_to_try(url: &str, report: &IngestReport) -> String {
     let mut text = format!("\n{}\nLook at:\n  {url}/flows\n  {url}/sources\n", super::media::told(report));
     if let Some(flow) = report.flows.first() {
         let id = flow.id;
+        let program = std::env::current_exe().map_or_else(|_| "tapelog".to_owned(), |path| path.display().to_string());
         text.push_str(&format!(
             "  {url}/flows/{id}?include_timerange=true\n\
              \nTry:\n\
              \x20 curl -g '{url}/flows/{id}/segments?timerange=[4:0_8:0)'\n\
              \x20 curl -X PUT '{url}/flows/{id}/tags/place' -d '\"studio 1\"'\n\
              \x20 curl '{url}/flows?tag.place=studio%201'\n\
-             \x20 tapelog export {id} --url {url} --timerange '[4:0_8:0)' -o out.ts\n"
+             \x20 {program} export {id} --url {url} --timerange '[4:0_8:0)' -o out.ts\n"
         ));
     }
     text.push_str("\nServing until Ctrl-C.\n");
