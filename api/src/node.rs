@@ -2,7 +2,7 @@
 
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, SystemTime};
 
 use anyhow::{Context, Result};
 use tapelog_events::{Incarnation, Instant, StorageId, Tags, Timestamp};
@@ -40,8 +40,7 @@ const BACKENDS: Uuid = Uuid::from_u128(0x6d1c_5f0e_7b0a_4a52_9c1e_0f4a_8e2d_3b71
 
 /// The moment by this machine's clock.
 pub fn now() -> Instant {
-    let micros = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_micros();
-    Instant::from_micros(i64::try_from(micros).unwrap_or(i64::MAX))
+    SystemTime::now().into()
 }
 
 /// The log of a data folder, with the private nats-server that keeps it, where there is one.

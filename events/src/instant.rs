@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::str::FromStr;
+use std::time::SystemTime;
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use time::OffsetDateTime;
@@ -43,6 +44,14 @@ impl Instant {
     /// Seconds from `earlier` to this moment; negative when this one is the earlier.
     pub const fn seconds_since(self, earlier: Self) -> i64 {
         self.0.saturating_sub(earlier.0) / 1_000_000
+    }
+}
+
+/// The moment on a clock; before the Unix epoch, the epoch.
+impl From<SystemTime> for Instant {
+    fn from(clock: SystemTime) -> Self {
+        let micros = clock.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default().as_micros();
+        Self::from_micros(i64::try_from(micros).unwrap_or(i64::MAX))
     }
 }
 

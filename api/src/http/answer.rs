@@ -14,7 +14,7 @@ use hyper::http::request::Parts;
 use hyper::{Method, Request};
 use tracing::Instrument;
 
-use super::app::{App, instant};
+use super::app::App;
 use super::call::{Call, REQUEST_ID, RequestId};
 use super::problem::Problem;
 use super::response::Response;
@@ -64,7 +64,7 @@ where
 }
 
 fn tell(app: &App, problem: &Problem, id: &RequestId) -> Response {
-    let mut response = problem.response(&id.to_string(), instant(app.now()));
+    let mut response = problem.response(&id.to_string(), app.now().into());
     if let Some(seq) = problem.seq() {
         position::write(app.parts.incarnation, seq, response.headers_mut());
     }

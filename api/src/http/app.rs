@@ -1,10 +1,10 @@
 //! What the handlers have at hand.
 
 use std::sync::Arc;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::SystemTime;
 
 use futures::future::BoxFuture;
-use tapelog_events::{Incarnation, Instant, Seq, Timestamp};
+use tapelog_events::{Incarnation, Seq, Timestamp};
 use tapelog_projections::{Live, ProjectorStatus};
 use tapelog_store::log::{Log, Unreachable};
 use tapelog_store::sequencer::Sequencer;
@@ -80,10 +80,4 @@ impl App {
     pub(super) fn now(&self) -> SystemTime {
         SystemTime::now()
     }
-}
-
-/// A time on the clock as the log and the API write it.
-pub(super) fn instant(now: SystemTime) -> Instant {
-    let micros = now.duration_since(UNIX_EPOCH).unwrap_or(Duration::ZERO).as_micros();
-    Instant::from_micros(i64::try_from(micros).unwrap_or(i64::MAX))
 }

@@ -9,7 +9,6 @@ use tapelog_events::{FlowId, Instant, ObjectId, ObjectIdView, Outcome, SegmentFa
 use tapelog_projections::{Direction, ListedSegment, SegmentFilter};
 use uuid::Uuid;
 
-use super::app::instant;
 use super::body;
 use super::call::{self, Call};
 use super::json::{push, push_string};
@@ -116,7 +115,7 @@ pub async fn post(call: &Call<'_>, flow_id: FlowId) -> Result<Response, Problem>
     let submitted = submit(call, Command::PostSegments(command)).await?;
     let response = match submitted.outcome {
         Outcome::Segments { failures } if !failures.is_empty() => {
-            response::ok(&Failed::new(&failures, instant(call.app.now())))
+            response::ok(&Failed::new(&failures, call.app.now().into()))
         }
         Outcome::Segments { .. } | Outcome::Created | Outcome::Done | Outcome::Allocated { .. } => {
             response::empty(StatusCode::CREATED)

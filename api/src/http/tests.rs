@@ -18,7 +18,6 @@ use tapelog_store::media::{Addressing, MediaStore, S3Settings, Secret};
 use tapelog_store::sequencer::{Sequencer, SequencerSettings};
 use tokio::sync::mpsc;
 
-use super::app::instant;
 use super::*;
 
 const FLOW: &str = "4f79cfd1-c057-47f4-8e4d-1b126ca7bf34";
@@ -43,7 +42,7 @@ async fn app() -> App {
     let log = Arc::new(MemoryLog::reliable());
     let tables = Arc::new(Live::new(Tables::new()));
     let (sink, deliveries) = mpsc::channel(64);
-    let clock = || instant(std::time::SystemTime::now());
+    let clock = || Instant::from(std::time::SystemTime::now());
     let (sequencer, _) =
         Sequencer::start(Arc::clone(&log), State::default(), Head::START, clock, SequencerSettings::default(), sink);
     let (projector, _) = Projector::start(Arc::clone(&tables), deliveries);
@@ -395,5 +394,5 @@ async fn readiness_says_which_part_is_missing() {
 
 #[test]
 fn times_before_the_epoch_are_the_epoch() {
-    assert_eq!(instant(std::time::UNIX_EPOCH - Duration::from_secs(1)), Instant::from_micros(0));
+    assert_eq!(Instant::from(std::time::UNIX_EPOCH - Duration::from_secs(1)), Instant::from_micros(0));
 }

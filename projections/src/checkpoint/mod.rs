@@ -15,11 +15,11 @@ mod open;
 mod write;
 
 use std::path::Path;
-use std::time::{Duration, SystemTime};
+use std::time::SystemTime;
 
 use hashbrown::HashSet;
 use parking_lot::Mutex;
-use tapelog_events::{Instant, Seq};
+use tapelog_events::Seq;
 use tracing::{info, warn};
 
 pub use folder::FileError;
@@ -90,7 +90,7 @@ impl Checkpoints {
             incarnation: tables.incarnation(),
             seq: tables.position(),
             chain_hash: tables.hash(),
-            written_at: now(),
+            written_at: SystemTime::now().into(),
             time: tables.state().time(),
             name: name.map(str::to_owned),
             description: description.map(str::to_owned),
@@ -157,9 +157,4 @@ fn written(manifest: &Manifest, base: Option<&Manifest>) -> Written {
         new_bytes: files(manifest).filter(is_new).map(|file| file.stored.bytes).sum(),
         total_bytes: files(manifest).map(|file| file.stored.bytes).sum(),
     }
-}
-
-fn now() -> Instant {
-    let since_epoch = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or(Duration::ZERO);
-    Instant::from_micros(i64::try_from(since_epoch.as_micros()).unwrap_or(i64::MAX))
 }
