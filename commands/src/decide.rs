@@ -2,7 +2,10 @@
 
 use tapelog_events::{Commit, Event, Idempotency, Instant, Outcome};
 
-use crate::{Command, Context, Corrupt, Rejection, Request, State, flow, segment, service, source, storage};
+use crate::{
+    Command, Context, Corrupt, Rejection, Request, State, account, deletion, flow, instance, object, profile, segment,
+    segment_tags, service, source, storage, trash, webhook,
+};
 
 /// What a command leads to.
 #[derive(Debug, Clone, PartialEq)]
@@ -36,9 +39,30 @@ pub fn decide(state: &State, context: &Context<'_>, command: &Command) -> Result
         Command::SetFlowProperty(command) => flow::set_property(state, context, command),
         Command::DeleteFlow(command) => flow::delete(state, context, command),
         Command::SetSourceProperty(command) => source::set_property(state, context, command),
-        Command::AllocateStorage(command) => storage::allocate(state, command),
-        Command::PostSegments(command) => segment::post(state, command),
-        Command::DeleteSegments(command) => segment::delete(state, command),
+        Command::EditSource(command) => source::edit(state, context, command),
+        Command::AllocateStorage(command) => storage::allocate(state, context, command),
+        Command::PostSegments(command) => segment::post(state, context, command),
+        Command::DeleteSegments(command) => segment::delete(state, context, command),
+        Command::TagSegment(command) => segment_tags::change(state, context, command),
+        Command::RestoreFlow(flow_id) => trash::restore(state, context, *flow_id),
+        Command::PurgeFlow(command) => Ok(trash::purge(state, command)),
+        Command::CreateProfile(command) => profile::create(state, context, command),
+        Command::CreateWebhook(command) => webhook::create(state, context, command),
+        Command::PutWebhook(command) => webhook::put(state, context, command),
+        Command::DeleteWebhook(webhook_id) => webhook::delete(state, context, *webhook_id),
+        Command::AddInstance(command) => instance::add(state, context, command),
+        Command::RemoveInstance(command) => instance::remove(state, context, command),
+        Command::FinishCopy(command) => Ok(instance::finish_copy(state, command)),
+        Command::FinishErasure(command) => Ok(instance::finish_erasure(state, command)),
+        Command::CondemnObjects(command) => Ok(object::condemn(state, command)),
+        Command::DeleteObject(object_id) => object::delete(state, context, object_id),
+        Command::ForgetObjects(object_ids) => Ok(object::forget(state, object_ids)),
+        Command::AdvanceDeletion(command) => Ok(deletion::advance(state, context, command)),
+        Command::ForgetDeletions(request_ids) => Ok(deletion::forget(state, context, request_ids)),
+        Command::SetAccount(command) => account::set(state, context, command),
+        Command::DeleteAccount(name) => account::delete(state, name),
+        Command::IssueToken(command) => account::issue(state, context, command),
+        Command::RevokeToken(token_id) => account::revoke(state, *token_id),
     }
 }
 
@@ -68,7 +92,7 @@ pub fn handle(state: &mut State, request: &Request, now: Instant) -> Result<Hand
         });
     }
     let at = now.max(state.time());
-    let context = Context { at, actor: &request.actor, commit_id: request.commit_id };
+    let context = Context { at, actor: &request.actor, access: &request.access, commit_id: request.commit_id };
     let Decision { events, outcome } = match decide(state, &context, &request.command) {
         Ok(decision) => decision,
         Err(rejection) => return Ok(Handled::Rejected(rejection)),

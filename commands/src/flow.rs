@@ -5,28 +5,44 @@ use std::sync::Arc;
 
 use hashbrown::HashSet;
 use tapelog_events::{
-    CollectionItem, Event, Flow, FlowCreated, FlowDeleted, FlowId, FlowUpdated, Membership, Outcome, Source,
-    SourceCreated, SourceDeleted, SourceId,
+    CollectionItem, Event, Flow, FlowCreated, FlowDeleted, FlowId, FlowTrashed, FlowUpdated, Membership, Outcome,
+    Permission, ProfileId, Source, SourceCreated, SourceDeleted, SourceId, Tags, TechnicalMetadata, Verdict,
 };
 
+use crate::permit::{ensure_writable, permit_classes, permit_flow};
 use crate::{
-    Context, Decision, DeleteFlow, FlowMetadata, FlowProperty, FlowState, PutFlow, Rejection, SetFlowProperty, State,
-    Technical, TechnicalMetadata,
+    Cascade, Context, Decision, DeleteFlow, Expected, FlowMetadata, FlowProperty, FlowState, Manner, PutFlow, Rejection,
+    SetFlowProperty, State, Technical, deletion,
 };
 
 /// Creates a Flow, or replaces what clients own of it (5.2).
 pub(crate) fn put(state: &State, context: &Context<'_>, command: &PutFlow) -> Result<Decision, Rejection> {
     let before = state.flow(command.flow_id);
-    if let Some(before) = before {
-        ensure_writable(&before.flow)?;
+    match (before, command.expected) {
+        (Some(_), Expected::Absent) => return Err(Rejection::FlowExists(command.flow_id)),
+        (None, Expected::Present) => return Err(Rejection::FlowNotFound(command.flow_id)),
+        (Some(_), Expected::Present | Expected::Any) | (None, Expected::Absent | Expected::Any) => {}
     }
-    let flow = merged(context, command, before)?;
+    if let Some(before) = before {
+        permit_flow(context, Permission::Write, &before.flow)?;
+        ensure_writable(state, &before.flow)?;
+    } else if state.registry().trash.get(&command.flow_id).is_some() {
+        return Err(Rejection::FlowInTrash(command.flow_id));
+    }
+    let flow = merged(state, context, command, before)?;
+    permit_classes(context, before.map_or(&Tags::new(), |before| &before.flow.tags), &flow.tags)?;
     if let Some(before) = before
         && before.flow.format != flow.format
     {
         return Err(Rejection::FormatOfFlow { existing: before.flow.format, asked: flow.format });
     }
-    check_collection(state, flow.id, flow.members())?;
+    check_collection(state, context, flow.id, flow.members())?;
+    let joins = before.is_none_or(|before| before.flow.source_id != flow.source_id);
+    if let Some(source) = state.source(flow.source_id).filter(|_| joins)
+        && context.access.judge(Permission::Write, &source.source.tags) != Verdict::Granted
+    {
+        return Err(Rejection::Forbidden(format!("add flows to source {}", flow.source_id)));
+    }
     let new_source = match state.source(flow.source_id) {
         Some(source) if source.source.format != flow.format => {
             return Err(Rejection::FormatOfSource {
@@ -60,8 +76,9 @@ pub(crate) fn set_property(
     command: &SetFlowProperty,
 ) -> Result<Decision, Rejection> {
     let before = state.flow(command.flow_id).ok_or(Rejection::FlowNotFound(command.flow_id))?;
+    permit_flow(context, Permission::Write, &before.flow)?;
     if !matches!(command.property, FlowProperty::ReadOnly(_)) {
-        ensure_writable(&before.flow)?;
+        ensure_writable(state, &before.flow)?;
     }
     let mut flow = (*before.flow).clone();
     match command.property.clone() {
@@ -73,10 +90,11 @@ pub(crate) fn set_property(
         FlowProperty::Tag(name, None) => {
             flow.tags.remove(&name).ok_or(Rejection::TagNotFound(name))?;
         }
+        FlowProperty::Tags(tags) => flow.tags = tags,
         FlowProperty::ReadOnly(read_only) if flow.is_read_only() != read_only => flow.read_only = Some(read_only),
         FlowProperty::ReadOnly(_) => {}
         FlowProperty::FlowCollection(collection) => {
-            check_collection(state, flow.id, collection.as_deref().unwrap_or_default())?;
+            check_collection(state, context, flow.id, collection.as_deref().unwrap_or_default())?;
             flow.flow_collection = collection;
         }
         FlowProperty::MaxBitRate(rate) => flow.max_bit_rate = rate,
@@ -86,15 +104,65 @@ pub(crate) fn set_property(
     if flow == *before.flow {
         return Ok(Decision::nothing());
     }
+    permit_classes(context, &before.flow.tags, &flow.tags)?;
     flow.metadata_version = context.commit_id.to_string();
     flow.updated_by = Some(context.actor.to_owned());
     Ok(Decision::done(vec![updated(state, before, context, flow)]))
 }
 
-/// Deletes a Flow with its segments. Collections that held it lose it first; its Source goes with its last Flow.
+/// Deletes a Flow with its segments, or puts it aside. One with many segments goes bit by bit.
 pub(crate) fn delete(state: &State, context: &Context<'_>, command: &DeleteFlow) -> Result<Decision, Rejection> {
     let before = state.flow(command.flow_id).ok_or(Rejection::FlowNotFound(command.flow_id))?;
-    ensure_writable(&before.flow)?;
+    permit_flow(context, Permission::Delete, &before.flow)?;
+    if let Some(request) = state.registry().open_deletions(command.flow_id).find(|request| request.delete_flow) {
+        return Ok(Decision { events: Vec::new(), outcome: Outcome::DeletionRequested { request_id: request.id } });
+    }
+    ensure_writable(state, &before.flow)?;
+    let inventory = state.inventory();
+    let slot = inventory.flow(command.flow_id).ok_or(Rejection::FlowNotFound(command.flow_id))?;
+    let segments = inventory.segments_of(slot);
+    match command.cascade {
+        Cascade::Yes => {}
+        Cascade::No if segments > 0 => {
+            return Err(Rejection::HasDependents(format!("flow {} has {segments} segments", command.flow_id)));
+        }
+        Cascade::No => {
+            if let Some(collector) = before.collected_by.first() {
+                let dependent = format!("flow {} is collected by flow {collector}", command.flow_id);
+                return Err(Rejection::HasDependents(dependent));
+            }
+        }
+    }
+    match command.manner {
+        Manner::Aside => Ok(Decision::done(leaving(state, context, before, |collected_by| {
+            let (flow_id, source_id) = (before.flow.id, before.flow.source_id);
+            Event::FlowTrashed(FlowTrashed { flow_id, source_id, collected_by })
+        }))),
+        Manner::ForGood if segments <= command.patience.segments => {
+            Ok(Decision::done(deletion(state, context, before)))
+        }
+        Manner::ForGood => {
+            let range = inventory.flow_range(slot);
+            Ok(deletion::request(context, command.flow_id, range, range, true, command.patience))
+        }
+    }
+}
+
+/// The events by which a Flow goes for good.
+pub(crate) fn deletion(state: &State, context: &Context<'_>, flow: &FlowState) -> Vec<Event> {
+    leaving(state, context, flow, |collected_by| {
+        let (flow_id, source_id) = (flow.flow.id, flow.flow.source_id);
+        Event::FlowDeleted(FlowDeleted { flow_id, source_id, collected_by })
+    })
+}
+
+/// What comes with the end of a Flow: collections that held it lose it first; its Source goes with its last Flow.
+fn leaving(
+    state: &State,
+    context: &Context<'_>,
+    before: &FlowState,
+    end: impl FnOnce(Membership) -> Event,
+) -> Vec<Event> {
     let id = before.flow.id;
     let collectors = before.collected_by.iter().filter_map(|collector| state.flow(*collector));
     let mut events: Vec<Event> = collectors
@@ -108,21 +176,18 @@ pub(crate) fn delete(state: &State, context: &Context<'_>, command: &DeleteFlow)
             updated(state, collector, context, flow)
         })
         .collect();
-    events.push(Event::FlowDeleted(FlowDeleted {
-        flow_id: id,
-        source_id: before.flow.source_id,
-        collected_by: state.membership(before),
-    }));
+    events.push(end(state.membership(before)));
     events.extend(deleted_source_without(state, before));
-    Ok(Decision::done(events))
-}
-
-pub(crate) fn ensure_writable(flow: &Flow) -> Result<(), Rejection> {
-    if flow.is_read_only() { Err(Rejection::ReadOnly(flow.id)) } else { Ok(()) }
+    events
 }
 
 /// The Flow as it is after a PUT. Equal to the Flow before it where nothing changes.
-fn merged(context: &Context<'_>, command: &PutFlow, before: Option<&FlowState>) -> Result<Flow, Rejection> {
+fn merged(
+    state: &State,
+    context: &Context<'_>,
+    command: &PutFlow,
+    before: Option<&FlowState>,
+) -> Result<Flow, Rejection> {
     let FlowMetadata {
         source_id,
         label,
@@ -138,9 +203,12 @@ fn merged(context: &Context<'_>, command: &PutFlow, before: Option<&FlowState>) 
         flow_collection,
         technical,
     } = command.metadata.clone();
-    let technical = match technical {
-        Technical::Profile(profile_id) => return Err(Rejection::UnknownProfile(profile_id)),
-        Technical::Own(technical) => *technical,
+    let (profile_id, technical) = match technical {
+        Technical::Profile(profile_id) => (Some(profile_id), of_profile(state, context, profile_id)?),
+        Technical::Own(_) if before.is_some_and(|before| before.flow.profile_id.is_some()) => {
+            return Err(Rejection::StillLinked);
+        }
+        Technical::Own(technical) | Technical::Unlinked(technical) => (None, *technical),
     };
     let TechnicalMetadata {
         format,
@@ -170,7 +238,7 @@ fn merged(context: &Context<'_>, command: &PutFlow, before: Option<&FlowState>) 
         max_bit_rate,
         avg_bit_rate,
         flow_collection,
-        profile_id: None,
+        profile_id,
         format,
         codec,
         container,
@@ -193,6 +261,12 @@ fn merged(context: &Context<'_>, command: &PutFlow, before: Option<&FlowState>) 
     flow.updated_by = client_updater.or_else(actor);
     flow.metadata_version = client_version.unwrap_or_else(fresh_version);
     Ok(flow)
+}
+
+/// The technical metadata that a profile gives its Flows.
+fn of_profile(state: &State, context: &Context<'_>, id: ProfileId) -> Result<TechnicalMetadata, Rejection> {
+    let profile = state.registry().profiles.get(&id).filter(|profile| context.access.may_read(&profile.tags));
+    Ok(profile.ok_or(Rejection::UnknownProfile(id))?.flow_metadata.clone())
 }
 
 /// The event of a changed Flow, whose `metadata_updated` becomes now.
@@ -238,13 +312,19 @@ fn deleted_source_without(state: &State, flow: &FlowState) -> Option<Event> {
 }
 
 /// Members of a collection exist, and none leads back to the collecting Flow (5.3).
-fn check_collection(state: &State, collector: FlowId, members: &[CollectionItem]) -> Result<(), Rejection> {
+fn check_collection(
+    state: &State,
+    context: &Context<'_>,
+    collector: FlowId,
+    members: &[CollectionItem],
+) -> Result<(), Rejection> {
     let mut seen = HashSet::new();
     for member in members {
         if member.id == collector {
             return Err(Rejection::CollectionCycle(member.id));
         }
-        let flow = state.flow(member.id).ok_or(Rejection::UnknownMember(member.id))?;
+        let flow = state.flow(member.id).filter(|flow| context.access.may_read(&flow.flow.tags));
+        let flow = flow.ok_or(Rejection::UnknownMember(member.id))?;
         let mut pending: Vec<&Arc<Flow>> = vec![&flow.flow];
         while let Some(flow) = pending.pop() {
             if flow.id == collector {

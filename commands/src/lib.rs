@@ -9,24 +9,37 @@
 //! not overlap (L6), a used object is never given away (L7), a Source exists exactly while it has a Flow (L8),
 //! `collected_by` is the inverse of `flow_collection` (L9).
 
+mod account;
 mod command;
 mod decide;
+mod deletion;
 mod flow;
+mod instance;
 pub mod inventory;
 mod memory;
+mod object;
+mod permit;
+mod profile;
+mod registry;
 mod rejection;
 mod segment;
+mod segment_tags;
 mod service;
 mod source;
 mod state;
 mod storage;
+mod trash;
+mod webhook;
 
 pub use command::{
-    AllocateStorage, ChosenBy, Command, Context, DeleteFlow, DeleteSegments, FlowMetadata, FlowProperty,
-    IdempotencyKey, NewSegment, PostSegments, PutFlow, Request, RequestShape, SetFlowProperty, SetSourceProperty,
-    SourceProperty, Technical, TechnicalMetadata, UncontrolledInstance, UpdateService,
+    AddInstance, AdvanceDeletion, AllocateStorage, Cascade, ChosenBy, Command, CondemnObjects, Context, CreateProfile,
+    CreateWebhook, DeleteFlow, DeleteSegments, EditSource, Expected, FinishCopy, FinishErasure, FlowMetadata,
+    FlowProperty, IdempotencyKey, InstanceName, IssueToken, KeyChange, Manner, NewSegment, Patience, PostSegments,
+    PurgeFlow, PutFlow, PutWebhook, RemoveInstance, Request, RequestShape, SegmentName, SetAccount, SetFlowProperty,
+    SetSourceProperty, SourceProperty, Switch, TagSegment, TagsChange, Technical, UncontrolledInstance, UpdateService,
 };
 pub use decide::{Decision, Handled, decide, handle};
 pub use memory::Memory;
+pub use registry::{Errand, Register, Registry, RegistryParts, TrashedFlow};
 pub use rejection::Rejection;
 pub use state::{Corrupt, FlowState, SourceState, State, StateParts};

@@ -5,23 +5,24 @@ use std::collections::BTreeMap;
 use hashbrown::{HashMap, HashSet};
 use smallvec::SmallVec;
 use tapelog_events::{
-    Event, Flow, Instance, InstanceIndexes, ObjectId, Outcome, Segment, SegmentFailure, SegmentFailureKind,
-    SegmentsAdded, SegmentsDeleted, TimeRange,
+    Access, Event, Flow, FlowId, InitObject, Instance, InstanceIndexes, ObjectId, Outcome, Permission, Segment,
+    SegmentFailure, SegmentFailureKind, SegmentsAdded, SegmentsDeleted, TimeRange,
 };
 
-use crate::flow::ensure_writable;
-use crate::inventory::{FlowSlot, Inventory};
-use crate::{Decision, DeleteSegments, NewSegment, PostSegments, Rejection, RequestShape, State};
+use crate::inventory::{FlowSlot, Inventory, ObjectSlot, Purpose};
+use crate::permit::{ensure_writable, permit_flow};
+use crate::{Context, Decision, DeleteSegments, NewSegment, PostSegments, Rejection, RequestShape, State, deletion};
 
 /// Registers segments on a Flow.
-pub(crate) fn post(state: &State, command: &PostSegments) -> Result<Decision, Rejection> {
+pub(crate) fn post(state: &State, context: &Context<'_>, command: &PostSegments) -> Result<Decision, Rejection> {
     let flow = state.flow(command.flow_id).ok_or(Rejection::FlowNotFound(command.flow_id))?;
-    ensure_writable(&flow.flow)?;
+    permit_flow(context, Permission::Write, &flow.flow)?;
+    ensure_writable(state, &flow.flow)?;
     if flow.flow.container.is_none() {
         return Err(Rejection::NoContainer(command.flow_id));
     }
     let slot = state.inventory().flow(command.flow_id).ok_or(Rejection::FlowNotFound(command.flow_id))?;
-    let mut judge = Judge::new(state.inventory(), slot, command, &flow.flow);
+    let mut judge = Judge::new(state, context.access, slot, command, &flow.flow);
     let mut failures = Vec::new();
     for segment in &command.segments {
         let failure = match segment {
@@ -46,6 +47,7 @@ pub(crate) fn post(state: &State, command: &PostSegments) -> Result<Decision, Re
             source_id: flow.flow.source_id,
             collected_by: state.membership(flow),
             instances: judge.instances,
+            init_objects: judge.init_objects,
             segments: judge.accepted,
         })]
     };
@@ -53,9 +55,10 @@ pub(crate) fn post(state: &State, command: &PostSegments) -> Result<Decision, Re
 }
 
 /// Deletes the segments that lie entirely inside a range (9.1).
-pub(crate) fn delete(state: &State, command: &DeleteSegments) -> Result<Decision, Rejection> {
+pub(crate) fn delete(state: &State, context: &Context<'_>, command: &DeleteSegments) -> Result<Decision, Rejection> {
     let flow = state.flow(command.flow_id).ok_or(Rejection::FlowNotFound(command.flow_id))?;
-    ensure_writable(&flow.flow)?;
+    permit_flow(context, Permission::Delete, &flow.flow)?;
+    ensure_writable(state, &flow.flow)?;
     let inventory = state.inventory();
     let slot = inventory.flow(command.flow_id).ok_or(Rejection::FlowNotFound(command.flow_id))?;
     let object = match &command.object_id {
@@ -65,56 +68,86 @@ pub(crate) fn delete(state: &State, command: &DeleteSegments) -> Result<Decision
             None => return Ok(Decision::nothing()),
         },
     };
-    let (timerange, count) = inventory
-        .segments_inside(slot, &command.timerange, object)
+    let mut inside = inventory.segments_inside(slot, &command.timerange, object);
+    // What names an object has no more segments than that object has uses. A request for one segment is not worth while.
+    let at_once = if object.is_some() { usize::MAX } else { command.patience.segments.max(1) };
+    let (timerange, count) = inside
+        .by_ref()
+        .take(at_once)
         .fold((TimeRange::NEVER, 0), |(hull, count), segment| (hull.hull(&segment.timerange), count + 1));
     if count == 0 {
         return Ok(Decision::nothing());
     }
-    Ok(Decision::done(vec![Event::SegmentsDeleted(SegmentsDeleted {
-        flow_id: command.flow_id,
-        source_id: flow.flow.source_id,
-        collected_by: state.membership(flow),
-        timerange,
-        object_id: command.object_id.clone(),
-        count,
-    })]))
+    if inside.next().is_some() {
+        // The last segment that overlaps the range may reach out of it; the one before it does not.
+        let mut from_end = inventory.segments(slot, &command.timerange).rev();
+        let last = from_end.find(|segment| command.timerange.contains_range(&segment.timerange));
+        let remaining = last.map_or(timerange, |last| timerange.hull(&last.timerange));
+        let patience = command.patience;
+        return Ok(deletion::request(context, command.flow_id, command.timerange, remaining, false, patience));
+    }
+    let deleted = deletion::deleted(state, flow, timerange, count);
+    let deleted = SegmentsDeleted { object_id: command.object_id.clone(), ..deleted };
+    Ok(Decision::done(vec![Event::SegmentsDeleted(deleted)]))
 }
 
 /// Judges the segments of one request, one after the other.
 struct Judge<'a> {
+    state: &'a State,
     inventory: &'a Inventory,
+    access: &'a Access,
     flow: FlowSlot,
     command: &'a PostSegments,
-    needs_init: bool,
+    init: InitRule,
+    /// What is still to be deleted by deletions that go on.
+    being_deleted: Vec<TimeRange>,
     accepted: Vec<Segment>,
     instances: Vec<Instance>,
     instance_numbers: HashMap<Instance, u32>,
+    init_objects: Vec<InitObject>,
+    init_numbers: HashMap<ObjectId, u32>,
     /// Accepted ranges by their start in nanoseconds.
     ranges: BTreeMap<i128, TimeRange>,
     /// Objects as the accepted segments leave them.
     objects: HashMap<&'a ObjectId, Known>,
 }
 
-/// What is known of a registered object.
+/// Whether the media objects of a Flow need init objects: either all do, or none (5.6).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum InitRule {
+    Required,
+    Forbidden,
+}
+
+/// What is known of a media object.
 #[derive(Clone)]
 struct Known {
     range: TimeRange,
     key_frame_count: Option<u64>,
     instances: SmallVec<[Instance; 1]>,
+    init: Option<ObjectId>,
 }
 
 impl<'a> Judge<'a> {
-    fn new(inventory: &'a Inventory, flow: FlowSlot, command: &'a PostSegments, metadata: &Flow) -> Self {
-        let needs_init = metadata.essence_parameters.as_ref().is_some_and(|essence| essence.init_segments());
+    fn new(state: &'a State, access: &'a Access, flow: FlowSlot, command: &'a PostSegments, metadata: &Flow) -> Self {
+        let open = state.registry().open_deletions(command.flow_id);
+        let init = match &metadata.essence_parameters {
+            Some(essence) if essence.init_segments() => InitRule::Required,
+            Some(_) | None => InitRule::Forbidden,
+        };
         Self {
-            inventory,
+            state,
+            inventory: state.inventory(),
+            access,
             flow,
             command,
-            needs_init,
+            init,
+            being_deleted: open.map(|request| request.timerange_remaining).collect(),
             accepted: Vec::with_capacity(command.segments.len()),
             instances: Vec::new(),
             instance_numbers: HashMap::new(),
+            init_objects: Vec::new(),
+            init_numbers: HashMap::new(),
             ranges: BTreeMap::new(),
             objects: HashMap::new(),
         }
@@ -122,9 +155,6 @@ impl<'a> Judge<'a> {
 
     /// Accepts a segment, or says why not.
     fn judge(&mut self, segment: &'a NewSegment) -> Result<(), SegmentFailureKind> {
-        if self.needs_init {
-            return Err(SegmentFailureKind::InitRequired);
-        }
         self.check_overlap(&segment.timerange)?;
         let asked = segment
             .timerange
@@ -134,11 +164,17 @@ impl<'a> Judge<'a> {
             Some(known) => reused(known.clone(), segment)?,
             None => self.resolve(segment, asked)?,
         };
+        match (self.init, &known.init) {
+            (InitRule::Required, None) => return Err(SegmentFailureKind::InitRequired),
+            (InitRule::Forbidden, Some(_)) => return Err(SegmentFailureKind::InitForbidden),
+            (InitRule::Required, Some(_)) | (InitRule::Forbidden, None) => {}
+        }
         if !known.range.contains_range(&asked) {
             return Err(SegmentFailureKind::OutsideObject { asked, object: known.range });
         }
         let known = self.with_urls(known, segment)?;
         let instances = known.instances.iter().map(|instance| self.number(instance)).collect::<InstanceIndexes>();
+        let init_object = known.init.as_ref().map(|init| self.number_init(init));
         self.accepted.push(Segment {
             object_id: segment.object_id.clone(),
             timerange: segment.timerange,
@@ -148,6 +184,7 @@ impl<'a> Judge<'a> {
             sample_count: segment.sample_count,
             object_timerange: (known.range != asked).then_some(known.range),
             key_frame_count: known.key_frame_count,
+            init_object,
             instances,
         });
         // A lone segment has no later one to be compared with.
@@ -162,6 +199,9 @@ impl<'a> Judge<'a> {
         if let Some(stored) = self.inventory.overlap(self.flow, range) {
             return Err(SegmentFailureKind::Overlap { with: stored.timerange });
         }
+        if let Some(remaining) = self.being_deleted.iter().find(|remaining| remaining.overlaps(range)) {
+            return Err(SegmentFailureKind::BeingDeleted { remaining: *remaining });
+        }
         let (_, end) = range.half_open_nanos();
         // Accepted ranges do not overlap each other: only the last that starts before this one ends can reach into it.
         match self.ranges.range(..end).next_back() {
@@ -170,25 +210,91 @@ impl<'a> Judge<'a> {
         }
     }
 
-    /// What the store knows of a segment's object, or what its first registration makes known.
+    /// What the store knows of a segment's object, or what its first registration makes known (rule 4).
     fn resolve(&self, segment: &NewSegment, asked: TimeRange) -> Result<Known, SegmentFailureKind> {
-        let first = |instances| Known {
-            range: segment.object_timerange.unwrap_or(asked),
-            key_frame_count: segment.key_frame_count,
-            instances,
-        };
-        let Some(slot) = self.inventory.object_slot(&segment.object_id) else {
+        let id = &segment.object_id;
+        if self.init_numbers.contains_key(id) {
+            return Err(other_use("object_id", "an init object"));
+        }
+        let Some(slot) = self.inventory.object_slot(id) else {
             if segment.get_urls.is_empty() {
                 return Err(SegmentFailureKind::UnknownObject);
             }
-            return Ok(first(SmallVec::new()));
+            return self.first(segment, asked, SmallVec::new());
         };
-        let (instances, key_frame_count) = self.inventory.object_access(slot);
-        match self.inventory.allocated_to(slot) {
-            Some(flow) if flow != self.flow => Err(SegmentFailureKind::AllocatedElsewhere),
-            Some(_) => Ok(first(instances)),
-            None => reused(Known { range: self.inventory.object_range(slot), key_frame_count, instances }, segment),
+        match self.inventory.purpose(slot) {
+            Purpose::Nothing => Err(SegmentFailureKind::UnknownObject),
+            Purpose::Open(flow) => {
+                if let Some(flow) = flow.filter(|flow| *flow != self.flow) {
+                    let readable = self.may_read_any(self.inventory.flow_id(flow));
+                    return Err(match readable {
+                        true => SegmentFailureKind::AllocatedElsewhere,
+                        false => SegmentFailureKind::UnknownObject,
+                    });
+                }
+                self.first(segment, asked, self.inventory.object_access(slot).0)
+            }
+            Purpose::Media | Purpose::Init if !self.may_read_any(self.inventory.flows_using(slot)) => {
+                // Whoever gives addresses learns that the id is taken, and no more.
+                Err(match segment.get_urls.is_empty() {
+                    true => SegmentFailureKind::UnknownObject,
+                    false => SegmentFailureKind::NotReadable,
+                })
+            }
+            Purpose::Init => Err(other_use("object_id", "an init object")),
+            Purpose::Media => {
+                let (instances, key_frame_count) = self.inventory.object_access(slot);
+                let init = self.inventory.init_of(slot).map(|init| self.inventory.object_id(init));
+                reused(Known { range: self.inventory.object_range(slot), key_frame_count, instances, init }, segment)
+            }
         }
+    }
+
+    /// What the first registration of an object makes known.
+    fn first(
+        &self,
+        segment: &NewSegment,
+        asked: TimeRange,
+        instances: SmallVec<[Instance; 1]>,
+    ) -> Result<Known, SegmentFailureKind> {
+        if let Some(init) = &segment.init_object_id {
+            match self.init {
+                InitRule::Required => self.check_init(init, &segment.object_id)?,
+                InitRule::Forbidden => return Err(SegmentFailureKind::InitForbidden),
+            }
+        }
+        Ok(Known {
+            range: segment.object_timerange.unwrap_or(asked),
+            key_frame_count: segment.key_frame_count,
+            instances,
+            init: segment.init_object_id.clone(),
+        })
+    }
+
+    /// Whether an object may be the init object of a new media object (5.6).
+    fn check_init(&self, id: &ObjectId, media: &ObjectId) -> Result<(), SegmentFailureKind> {
+        if self.init_numbers.contains_key(id) {
+            return Ok(());
+        }
+        if id == media || self.objects.contains_key(id) {
+            return Err(other_use("init_object_id", "a media object"));
+        }
+        let slot = self.inventory.object_slot(id).ok_or(SegmentFailureKind::UnknownInitObject)?;
+        let may_read = || self.may_read_any(self.inventory.flows_using(slot));
+        match self.inventory.purpose(slot) {
+            Purpose::Open(flow) if flow.is_none_or(|flow| flow == self.flow) => Ok(()),
+            Purpose::Init if may_read() => Ok(()),
+            Purpose::Media if may_read() => Err(other_use("init_object_id", "a media object")),
+            Purpose::Open(_) | Purpose::Init | Purpose::Media | Purpose::Nothing => {
+                Err(SegmentFailureKind::UnknownInitObject)
+            }
+        }
+    }
+
+    /// Whether the caller may read at least one of these Flows, or everything (14.2).
+    fn may_read_any(&self, flows: impl IntoIterator<Item = FlowId>) -> bool {
+        let may_read = |id| self.state.flow(id).is_some_and(|flow| self.access.may_read(&flow.flow.tags));
+        *self.access == Access::Unrestricted || flows.into_iter().any(may_read)
     }
 
     /// The object with the addresses that the segment adds (section 6, rule 5).
@@ -216,6 +322,20 @@ impl<'a> Judge<'a> {
         Ok(known)
     }
 
+    /// The number in the event of an init object, which stands in the inventory.
+    fn number_init(&mut self, id: &ObjectId) -> u32 {
+        if let Some(number) = self.init_numbers.get(id) {
+            return *number;
+        }
+        let access = |slot: ObjectSlot| self.inventory.object_access(slot).0;
+        let known = self.inventory.object_slot(id).map(access).unwrap_or_default();
+        let instances = known.iter().map(|instance| self.number(instance)).collect();
+        let number = self.init_objects.len() as u32;
+        self.init_objects.push(InitObject { object_id: id.clone(), instances });
+        self.init_numbers.insert(id.clone(), number);
+        number
+    }
+
     fn number(&mut self, instance: &Instance) -> u32 {
         if let Some(number) = self.instance_numbers.get(instance) {
             return *number;
@@ -235,8 +355,16 @@ fn reused(known: Known, segment: &NewSegment) -> Result<Known, SegmentFailureKin
     if segment.object_timerange.is_some_and(|range| range != known.range) {
         return Err(differs("object_timerange"));
     }
+    if segment.init_object_id.is_some() && segment.init_object_id != known.init {
+        return Err(differs("init_object_id"));
+    }
     if segment.key_frame_count.is_some() && segment.key_frame_count != known.key_frame_count {
         return Err(differs("key_frame_count"));
     }
     Ok(known)
+}
+
+/// An object is for media or for initialisation, for ever (5.6).
+fn other_use(property: &str, used_as: &str) -> SegmentFailureKind {
+    SegmentFailureKind::OtherUse { property: property.to_owned(), used_as: used_as.to_owned() }
 }

@@ -11,6 +11,7 @@ use tapelog_events::{
 
 use crate::inventory::{Contradiction, Inventory};
 use crate::memory::Memory;
+use crate::registry::{Registry, RegistryParts, TrashedFlow};
 
 /// An event that cannot have happened after those before it: the log, or the code that reads it, is broken. Whoever
 /// meets one stops.
@@ -85,6 +86,8 @@ pub struct StateParts {
     pub inventory: Inventory,
     /// Answers by idempotency key.
     pub memory: Memory,
+    /// Profiles, webhooks and what else there is little of.
+    pub registry: RegistryParts,
 }
 
 /// How to undo one change.
@@ -108,6 +111,7 @@ pub struct State {
     sources: HashMap<SourceId, SourceState>,
     inventory: Inventory,
     memory: Memory,
+    registry: Registry,
     time: Instant,
     journal: Option<Vec<Undo>>,
 }
@@ -153,6 +157,11 @@ impl State {
         &self.memory
     }
 
+    /// Profiles, webhooks and what else there is little of.
+    pub fn registry(&self) -> &Registry {
+        &self.registry
+    }
+
     /// Every Flow, in no order that means anything.
     pub fn flows(&self) -> impl Iterator<Item = &FlowState> {
         self.flows.values()
@@ -168,8 +177,13 @@ impl State {
     /// # Errors
     /// When the parts contradict each other.
     pub fn restore(parts: StateParts) -> Result<Self, Corrupt> {
-        let StateParts { incarnation, name, description, time, flows, sources, inventory, memory } = parts;
-        let mut state = Self { incarnation, name, description, time, inventory, memory, ..Self::default() };
+        let StateParts { incarnation, name, description, time, flows, sources, inventory, memory, registry } = parts;
+        let registry = Registry::from(registry);
+        let mut state = Self { incarnation, name, description, time, inventory, memory, registry, ..Self::default() };
+        for (id, _) in state.registry.trash.iter() {
+            state.inventory.create_flow(*id);
+            state.inventory.hide_flow(*id);
+        }
         for source in sources {
             state.put_source(source.id, Some(SourceState { source: Arc::new(source), flows: BTreeSet::new() }));
         }
@@ -232,18 +246,21 @@ impl State {
     pub fn begin(&mut self) {
         self.journal = Some(Vec::new());
         self.inventory.begin();
+        self.registry.begin();
     }
 
     /// What was folded since [`Self::begin`] stands.
     pub fn keep(&mut self) {
         self.journal = None;
         self.inventory.keep();
+        self.registry.keep();
         self.memory.trim(self.time);
     }
 
     /// Undoes all that was folded since [`Self::begin`].
     pub fn rollback(&mut self) {
         self.inventory.rollback();
+        self.registry.rollback();
         for undo in self.journal.take().into_iter().flatten().rev() {
             match undo {
                 Undo::Flow(id, Some(flow)) => {
@@ -287,6 +304,7 @@ impl State {
     }
 
     fn evolve(&mut self, at: Instant, event: &Event) -> Result<(), Corrupt> {
+        self.registry.evolve(at, event);
         match event {
             Event::LogStarted(event) => {
                 self.note(|state| Undo::Incarnation(state.incarnation));
@@ -351,7 +369,7 @@ impl State {
                 self.put_flow(event.flow_id, None);
             }
             Event::ObjectsAllocated(event) => {
-                let flow = self.slot(event.flow_id)?;
+                let flow = event.flow_id.map(|id| self.slot(id)).transpose()?;
                 for id in &event.object_ids {
                     if self.inventory.object_slot(id).is_some() {
                         return Err(Corrupt::ObjectExists(id.clone()));
@@ -372,6 +390,57 @@ impl State {
                 }
                 self.change_flow(event.flow_id, |flow| flow.segments_updated = Some(at))?;
             }
+            Event::SegmentTagged(event) => {
+                let slot = self.slot(event.flow_id)?;
+                self.inventory.tag_segment(slot, event.start, &event.tags)?;
+            }
+            Event::FlowTrashed(event) => {
+                let FlowState { flow, segments_updated, .. } = self.known_flow(event.flow_id)?.clone();
+                let source = self.sources.get(&flow.source_id).ok_or(Corrupt::UnknownSource(flow.source_id))?;
+                let source = (*source.source).clone();
+                self.link_members(&flow, Link::Break)?;
+                self.leave_source(&flow)?;
+                self.inventory.hide_flow(flow.id);
+                self.put_flow(flow.id, None);
+                self.registry.put_aside(TrashedFlow { flow: (*flow).clone(), segments_updated, source, at });
+            }
+            Event::FlowRestored(event) => {
+                let flow = Arc::new(event.flow.clone());
+                if self.flows.contains_key(&flow.id) {
+                    return Err(Corrupt::FlowExists(flow.id));
+                }
+                self.registry.take_back(flow.id);
+                self.inventory.show_flow(flow.id);
+                self.change_source(flow.source_id, |source| {
+                    source.flows.insert(flow.id);
+                })?;
+                self.link_members(&flow, Link::Make)?;
+                let segments_updated = event.segments_updated;
+                self.put_flow(flow.id, Some(FlowState { flow, segments_updated, collected_by: BTreeSet::new() }));
+            }
+            Event::FlowPurged(event) => {
+                self.registry.take_back(event.flow_id);
+                self.inventory.show_flow(event.flow_id);
+                self.inventory.remove_flow(event.flow_id, at);
+            }
+            Event::InstanceAdded(event) => self.inventory.add_instance(&event.object_id, &event.instance)?,
+            Event::InstanceRemoved(event) => self.inventory.remove_instance(&event.object_id, &event.instance)?,
+            Event::ObjectsCondemned(event) => event.object_ids.iter().try_for_each(|id| self.inventory.condemn(id))?,
+            Event::ObjectsDeleted(event) => event.object_ids.iter().try_for_each(|id| self.inventory.forget(id))?,
+            Event::ProfileCreated(_)
+            | Event::InstanceErased(_)
+            | Event::CopyRequested(_)
+            | Event::CopyFailed(_)
+            | Event::DeletionRequested(_)
+            | Event::DeletionAdvanced(_)
+            | Event::DeletionForgotten(_)
+            | Event::WebhookCreated(_)
+            | Event::WebhookUpdated(_)
+            | Event::WebhookDeleted(_)
+            | Event::AccountSet(_)
+            | Event::AccountDeleted(_)
+            | Event::TokenIssued(_)
+            | Event::TokenRevoked(_) => {}
         }
         Ok(())
     }

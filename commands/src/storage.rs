@@ -1,17 +1,27 @@
 //! Giving out ids and places for objects to come (section 7).
 
 use hashbrown::HashSet;
-use tapelog_events::{Event, ObjectsAllocated, Outcome};
+use tapelog_events::{Event, ObjectId, ObjectsAllocated, Outcome, Permission, StorageId};
 
-use crate::flow::ensure_writable;
-use crate::{AllocateStorage, ChosenBy, Decision, Rejection, State};
+use crate::permit::{ensure_writable, permit, permit_flow};
+use crate::{AllocateStorage, ChosenBy, Context, Decision, Rejection, State};
 
-pub(crate) fn allocate(state: &State, command: &AllocateStorage) -> Result<Decision, Rejection> {
-    let flow = &state.flow(command.flow_id).ok_or(Rejection::FlowNotFound(command.flow_id))?.flow;
-    ensure_writable(flow)?;
-    let container = flow.container.clone().ok_or(Rejection::NoContainer(flow.id))?;
-    let inventory = state.inventory();
-    let taken = command.object_ids.iter().filter(|id| inventory.object_slot(id).is_some());
+pub(crate) fn allocate(state: &State, context: &Context<'_>, command: &AllocateStorage) -> Result<Decision, Rejection> {
+    let container = match command.flow_id {
+        Some(flow_id) => {
+            let flow = &state.flow(flow_id).ok_or(Rejection::FlowNotFound(flow_id))?.flow;
+            permit_flow(context, Permission::Write, flow)?;
+            ensure_writable(state, flow)?;
+            flow.container.clone().ok_or(Rejection::NoContainer(flow_id))?
+        }
+        None => "application/octet-stream".to_owned(),
+    };
+    permit(context, Permission::Write, &command.storage_tags, || {
+        Rejection::Forbidden(format!("store objects on storage backend {}", command.storage_id))
+    })?;
+    // Where bytes of an object that is gone are still being erased, a new one of its id would lose its own.
+    let is_taken = |id: &&ObjectId| state.inventory().object_slot(id).is_some() || has_errand(state, id);
+    let taken = command.object_ids.iter().filter(is_taken);
     let taken: Vec<_> = taken.cloned().collect();
     if !taken.is_empty() {
         return Err(Rejection::ObjectsExist(taken));
@@ -27,7 +37,7 @@ pub(crate) fn allocate(state: &State, command: &AllocateStorage) -> Result<Decis
     }
     let content_type = command.content_type.clone().unwrap_or(container);
     let allocated = ObjectsAllocated {
-        flow_id: flow.id,
+        flow_id: command.flow_id,
         storage_id: command.storage_id,
         object_ids: command.object_ids.clone(),
         content_type: content_type.clone(),
@@ -41,4 +51,9 @@ pub(crate) fn allocate(state: &State, command: &AllocateStorage) -> Result<Decis
             content_type,
         },
     })
+}
+
+fn has_errand(state: &State, id: &ObjectId) -> bool {
+    let from = (id.clone(), StorageId::from_uuid(uuid::Uuid::nil()));
+    state.registry().errands.range(from..).next().is_some_and(|((object_id, _), _)| object_id == id)
 }

@@ -11,8 +11,9 @@ use serde::ser::{Serialize, SerializeTuple, Serializer};
 use serde::{Deserialize as DeriveDeserialize, Serialize as DeriveSerialize};
 
 use crate::{
-    Flow, FlowId, Incarnation, Instance, Instant, ObjectId, Segment, Source, SourceCollectionItem, SourceId, StorageId,
-    TimeRange,
+    Account, AccountName, DeletionRequest, DeletionRequestId, Flow, FlowId, Incarnation, Instance, InstanceIndexes,
+    Instant, ObjectId, Profile, Segment, Source, SourceCollectionItem, SourceId, StorageId, Tags, TimeRange, Timestamp,
+    Token, TokenId, Webhook, WebhookId,
 };
 
 /// Declares [`Event`] with its written form: a tuple of type, version and payload. Type and version stand outside the
@@ -109,6 +110,50 @@ events! {
     SegmentsAdded(SegmentsAdded) = "segments_added", 1;
     /// Segments were deleted from a Flow.
     SegmentsDeleted(SegmentsDeleted) = "segments_deleted", 1;
+    /// Tags of one segment changed.
+    SegmentTagged(SegmentTagged) = "segment_tagged", 1;
+    /// A Flow was put aside with its segments, to be restored or deleted later.
+    FlowTrashed(FlowTrashed) = "flow_trashed", 1;
+    /// A Flow that was put aside is back.
+    FlowRestored(FlowRestored) = "flow_restored", 1;
+    /// A Flow that was put aside was deleted for good.
+    FlowPurged(FlowPurged) = "flow_purged", 1;
+    /// A profile was created.
+    ProfileCreated(ProfileCreated) = "profile_created", 1;
+    /// An object has one more instance.
+    InstanceAdded(InstanceAdded) = "instance_added", 1;
+    /// An object has one instance less.
+    InstanceRemoved(InstanceRemoved) = "instance_removed", 1;
+    /// The bytes of an instance that was removed are gone.
+    InstanceErased(InstanceErased) = "instance_erased", 1;
+    /// A copy of an object on another storage backend was asked for.
+    CopyRequested(CopyRequested) = "copy_requested", 1;
+    /// A copy that was asked for will not come.
+    CopyFailed(CopyFailed) = "copy_failed", 1;
+    /// Objects that nothing refers to are about to go: nothing may refer to them any more.
+    ObjectsCondemned(ObjectsCondemned) = "objects_condemned", 1;
+    /// Condemned objects are gone, with their bytes.
+    ObjectsDeleted(ObjectsDeleted) = "objects_deleted", 1;
+    /// A deletion goes on after it was answered.
+    DeletionRequested(DeletionRequested) = "deletion_requested", 1;
+    /// A deletion made progress, or ended.
+    DeletionAdvanced(DeletionAdvanced) = "deletion_advanced", 1;
+    /// A deletion that ended was forgotten.
+    DeletionForgotten(DeletionForgotten) = "deletion_forgotten", 1;
+    /// A webhook was registered.
+    WebhookCreated(WebhookCreated) = "webhook_created", 1;
+    /// A webhook was replaced, or its status changed.
+    WebhookUpdated(WebhookUpdated) = "webhook_updated", 1;
+    /// A webhook was deleted.
+    WebhookDeleted(WebhookDeleted) = "webhook_deleted", 1;
+    /// An account was made or changed.
+    AccountSet(AccountSet) = "account_set", 1;
+    /// An account was deleted, with its tokens.
+    AccountDeleted(AccountDeleted) = "account_deleted", 1;
+    /// A token was given out.
+    TokenIssued(TokenIssued) = "token_issued", 1;
+    /// A token holds no longer.
+    TokenRevoked(TokenRevoked) = "token_revoked", 1;
 }
 
 /// What collected a Flow and its Source at that moment: what subscribers filter by (12.3).
@@ -214,8 +259,9 @@ pub struct FlowDeleted {
 /// Ids and places were given out for objects to come (section 7).
 #[derive(Debug, Clone, PartialEq, Eq, DeriveSerialize, DeriveDeserialize)]
 pub struct ObjectsAllocated {
-    /// The Flow that must register them first.
-    pub flow_id: FlowId,
+    /// The Flow that must register them first; any may where none is named.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub flow_id: Option<FlowId>,
     /// Where their bytes go.
     pub storage_id: StorageId,
     /// Their ids.
@@ -236,6 +282,9 @@ pub struct SegmentsAdded {
     pub collected_by: Membership,
     /// Where the objects' bytes lie; segments refer to these by index.
     pub instances: Vec<Instance>,
+    /// The init objects of the objects; segments refer to these by index (5.6).
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub init_objects: Vec<InitObject>,
     /// The segments, in the order of the request.
     pub segments: Vec<Segment>,
 }
@@ -258,4 +307,195 @@ pub struct SegmentsDeleted {
     pub object_id: Option<ObjectId>,
     /// How many segments went.
     pub count: u64,
+}
+
+/// An object without which those of some segments cannot be decoded (5.6).
+#[derive(Debug, Clone, PartialEq, Eq, DeriveSerialize, DeriveDeserialize)]
+pub struct InitObject {
+    /// Names it.
+    pub object_id: ObjectId,
+    /// Which of the event's instances it has.
+    pub instances: InstanceIndexes,
+}
+
+/// Tags of one segment changed.
+#[derive(Debug, Clone, PartialEq, Eq, DeriveSerialize, DeriveDeserialize)]
+pub struct SegmentTagged {
+    /// The Flow.
+    pub flow_id: FlowId,
+    /// Where the segment starts.
+    pub start: Timestamp,
+    /// Its tags, from now on.
+    pub tags: Tags,
+}
+
+/// A Flow was put aside with its segments: nobody sees it, and what it uses stays.
+#[derive(Debug, Clone, PartialEq, Eq, DeriveSerialize, DeriveDeserialize)]
+pub struct FlowTrashed {
+    /// The Flow.
+    pub flow_id: FlowId,
+    /// Its Source.
+    pub source_id: SourceId,
+    /// What collected it until then.
+    #[serde(default, skip_serializing_if = "Membership::is_none")]
+    pub collected_by: Membership,
+}
+
+/// A Flow that was put aside is back, with its segments.
+#[derive(Debug, Clone, PartialEq, DeriveSerialize, DeriveDeserialize)]
+pub struct FlowRestored {
+    /// The Flow, as it is from now on.
+    pub flow: Flow,
+    /// When its segments changed last, if they ever did.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub segments_updated: Option<Instant>,
+    /// The Sources that collect its Source.
+    #[serde(default, skip_serializing_if = "Membership::is_none")]
+    pub collected_by: Membership,
+}
+
+/// A Flow that was put aside was deleted for good, with its segments.
+#[derive(Debug, Clone, PartialEq, Eq, DeriveSerialize, DeriveDeserialize)]
+pub struct FlowPurged {
+    /// The Flow.
+    pub flow_id: FlowId,
+}
+
+/// A profile was created (5.5).
+#[derive(Debug, Clone, PartialEq, DeriveSerialize, DeriveDeserialize)]
+pub struct ProfileCreated {
+    /// The profile.
+    pub profile: Profile,
+}
+
+/// An object has one more instance (section 8).
+#[derive(Debug, Clone, PartialEq, Eq, DeriveSerialize, DeriveDeserialize)]
+pub struct InstanceAdded {
+    /// The object.
+    pub object_id: ObjectId,
+    /// The instance.
+    pub instance: Instance,
+}
+
+/// An object has one instance less. The bytes of a controlled one are still to be erased.
+#[derive(Debug, Clone, PartialEq, Eq, DeriveSerialize, DeriveDeserialize)]
+pub struct InstanceRemoved {
+    /// The object.
+    pub object_id: ObjectId,
+    /// The instance.
+    pub instance: Instance,
+}
+
+/// The bytes of a controlled instance that was removed are gone.
+#[derive(Debug, Clone, PartialEq, Eq, DeriveSerialize, DeriveDeserialize)]
+pub struct InstanceErased {
+    /// The object.
+    pub object_id: ObjectId,
+    /// The backend on which it was.
+    pub storage_id: StorageId,
+}
+
+/// A copy of an object on another storage backend was asked for (section 8).
+#[derive(Debug, Clone, PartialEq, Eq, DeriveSerialize, DeriveDeserialize)]
+pub struct CopyRequested {
+    /// The object.
+    pub object_id: ObjectId,
+    /// The backend that the copy goes to.
+    pub storage_id: StorageId,
+}
+
+/// A copy that was asked for will not come.
+#[derive(Debug, Clone, PartialEq, Eq, DeriveSerialize, DeriveDeserialize)]
+pub struct CopyFailed {
+    /// The object.
+    pub object_id: ObjectId,
+    /// The backend that the copy was to go to.
+    pub storage_id: StorageId,
+    /// Why, in a sentence.
+    pub reason: String,
+}
+
+/// Objects that nothing refers to are about to go. From here on nothing may refer to them, so that their bytes can be
+/// erased without a race (L7).
+#[derive(Debug, Clone, PartialEq, Eq, DeriveSerialize, DeriveDeserialize)]
+pub struct ObjectsCondemned {
+    /// The objects.
+    pub object_ids: Vec<ObjectId>,
+}
+
+/// Condemned objects are gone, with their bytes; their ids are free again.
+#[derive(Debug, Clone, PartialEq, Eq, DeriveSerialize, DeriveDeserialize)]
+pub struct ObjectsDeleted {
+    /// The objects.
+    pub object_ids: Vec<ObjectId>,
+}
+
+/// A deletion goes on after it was answered (9.3).
+#[derive(Debug, Clone, PartialEq, Eq, DeriveSerialize, DeriveDeserialize)]
+pub struct DeletionRequested {
+    /// The request.
+    pub request: DeletionRequest,
+}
+
+/// A deletion made progress, or ended.
+#[derive(Debug, Clone, PartialEq, Eq, DeriveSerialize, DeriveDeserialize)]
+pub struct DeletionAdvanced {
+    /// The request, as it is from now on.
+    pub request: DeletionRequest,
+}
+
+/// A deletion that ended was forgotten.
+#[derive(Debug, Clone, PartialEq, Eq, DeriveSerialize, DeriveDeserialize)]
+pub struct DeletionForgotten {
+    /// The request.
+    pub request_id: DeletionRequestId,
+}
+
+/// A webhook was registered (section 12).
+#[derive(Debug, Clone, PartialEq, DeriveSerialize, DeriveDeserialize)]
+pub struct WebhookCreated {
+    /// The webhook.
+    pub webhook: Webhook,
+}
+
+/// A webhook was replaced, or its status changed.
+#[derive(Debug, Clone, PartialEq, DeriveSerialize, DeriveDeserialize)]
+pub struct WebhookUpdated {
+    /// The webhook, as it is from now on.
+    pub webhook: Webhook,
+}
+
+/// A webhook was deleted.
+#[derive(Debug, Clone, PartialEq, Eq, DeriveSerialize, DeriveDeserialize)]
+pub struct WebhookDeleted {
+    /// The webhook.
+    pub webhook_id: WebhookId,
+}
+
+/// An account was made or changed.
+#[derive(Debug, Clone, PartialEq, Eq, DeriveSerialize, DeriveDeserialize)]
+pub struct AccountSet {
+    /// The account, as it is from now on.
+    pub account: Account,
+}
+
+/// An account was deleted, with its tokens.
+#[derive(Debug, Clone, PartialEq, Eq, DeriveSerialize, DeriveDeserialize)]
+pub struct AccountDeleted {
+    /// The account.
+    pub name: AccountName,
+}
+
+/// A token was given out.
+#[derive(Debug, Clone, PartialEq, Eq, DeriveSerialize, DeriveDeserialize)]
+pub struct TokenIssued {
+    /// The token.
+    pub token: Token,
+}
+
+/// A token holds no longer.
+#[derive(Debug, Clone, PartialEq, Eq, DeriveSerialize, DeriveDeserialize)]
+pub struct TokenRevoked {
+    /// The token.
+    pub token_id: TokenId,
 }

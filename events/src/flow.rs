@@ -10,6 +10,7 @@ use crate::{FlowId, Instant, ProfileId, SourceId, Tags};
 
 /// The kind of content of a Source and its Flows (`content-format.json`).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub enum Format {
     /// Moving pictures.
     #[serde(rename = "urn:x-nmos:format:video")]
@@ -51,6 +52,7 @@ impl Format {
 
 /// A hint that clients maintain (`flow-status.json`); the server attaches no rule to it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum FlowStatus {
     /// Nothing has come yet.
@@ -66,6 +68,7 @@ pub enum FlowStatus {
 /// A Flow as the store keeps it. What is derived from other Flows and from segments (`collected_by`, `timerange`,
 /// `segments_updated`) is not part of it.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Flow {
     /// Names the Flow.
     pub id: FlowId,
@@ -146,6 +149,7 @@ impl Flow {
 
 /// A positive fraction whose denominator is 1 unless given. It is returned as it was given.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Rational {
     /// Above the line.
     pub numerator: NonZeroU64,
@@ -156,6 +160,7 @@ pub struct Rational {
 
 /// A positive fraction with both parts given.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct AspectRatio {
     /// Width.
     pub numerator: NonZeroU64,
@@ -165,6 +170,7 @@ pub struct AspectRatio {
 
 /// One member of a `flow_collection` (5.3).
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct CollectionItem {
     /// The collected Flow.
     pub id: FlowId,
@@ -178,6 +184,7 @@ pub struct CollectionItem {
 
 /// Where an essence lies within a container (`container-mapping.json`); kept and returned, never interpreted.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct ContainerMapping {
     /// Zero-based number among all tracks.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -201,6 +208,7 @@ pub struct ContainerMapping {
 
 /// Channels of an audio track.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct AudioTrack {
     /// Their numbers.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -212,6 +220,7 @@ pub struct AudioTrack {
 
 /// A place in an MPEG-2 transport stream.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Mp2tsContainer {
     /// Packet identifier.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -220,6 +229,7 @@ pub struct Mp2tsContainer {
 
 /// A place in an MXF file.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct MxfContainer {
     /// UMID or UUID of the package, as a URN.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -231,6 +241,7 @@ pub struct MxfContainer {
 
 /// A place in an ISO base media file.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct IsobmffContainer {
     /// Track id.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -297,6 +308,7 @@ impl Serialize for EssenceParameters {
 
 /// How frames are scanned.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum InterlaceMode {
     /// Whole frames.
@@ -311,6 +323,7 @@ pub enum InterlaceMode {
 
 /// Colour space.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[expect(missing_docs, reason = "the names are those of the recommendations")]
 pub enum Colorspace {
     BT601,
@@ -321,6 +334,7 @@ pub enum Colorspace {
 
 /// Transfer characteristic.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[expect(missing_docs, reason = "the names are those of the specification")]
 pub enum TransferCharacteristic {
     SDR,
@@ -330,6 +344,7 @@ pub enum TransferCharacteristic {
 
 /// What the components of a pixel mean.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[expect(missing_docs, reason = "the names are those of the specification")]
 pub enum ComponentType {
     YCbCr,
@@ -338,6 +353,7 @@ pub enum ComponentType {
 
 /// Layout of uncompressed video.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct UncVideo {
     /// The layout's name.
     pub unc_type: UncVideoType,
@@ -345,6 +361,7 @@ pub struct UncVideo {
 
 /// Names of layouts of uncompressed video.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[expect(missing_docs, reason = "the names are those of the specification")]
 pub enum UncVideoType {
     #[serde(rename = "planar")]
@@ -373,6 +390,7 @@ pub enum UncVideoType {
 
 /// Parameters of H.264, as its decoder configuration names them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct AvcParameters {
     /// `profile_idc`.
     pub profile: i64,
@@ -384,6 +402,7 @@ pub struct AvcParameters {
 
 /// `essence_parameters` of a video Flow. `frame_rate` is there unless `vfr` is true, and then it is not.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct VideoEssence {
     /// Width, in pixels.
@@ -436,6 +455,7 @@ pub struct VideoEssence {
 
 /// Parameters of an audio codec.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct CodecParameters {
     /// Samples a coded frame.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -447,6 +467,7 @@ pub struct CodecParameters {
 
 /// Layout of uncompressed audio.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct UncAudio {
     /// The layout's name.
     pub unc_type: UncAudioType,
@@ -454,6 +475,7 @@ pub struct UncAudio {
 
 /// Names of layouts of uncompressed audio.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 #[expect(missing_docs, reason = "the names are those of the specification")]
 pub enum UncAudioType {
@@ -464,6 +486,7 @@ pub enum UncAudioType {
 
 /// `essence_parameters` of an audio Flow.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct AudioEssence {
     /// Samples a second.
@@ -486,6 +509,7 @@ pub struct AudioEssence {
 
 /// `essence_parameters` of an image Flow.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct ImageEssence {
     /// Width, in pixels.
@@ -499,6 +523,7 @@ pub struct ImageEssence {
 
 /// `essence_parameters` of a data Flow.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct DataEssence {
     /// What the data are.
@@ -511,6 +536,7 @@ pub struct DataEssence {
 
 /// `essence_parameters` of a multi Flow.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct MultiEssence {
     /// Whether media objects have init objects.

@@ -121,6 +121,12 @@ tams_id! {
     StorageId;
     /// Names a profile: technical metadata that Flows share.
     ProfileId;
+    /// Names a webhook.
+    WebhookId;
+    /// Names a deletion that goes on after it was answered.
+    DeletionRequestId;
+    /// Names a token that this store gave out.
+    TokenId;
     /// Names one command's outcome in the log. A UUIDv7, so that ids sort by the time they were made.
     CommitId;
     /// Names one life of the log, so that a recreated log is never mistaken for the old one.

@@ -2,7 +2,7 @@
 
 use std::fmt;
 use std::str::FromStr;
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use time::OffsetDateTime;
@@ -36,6 +36,16 @@ impl Instant {
         }
     }
 
+    /// The moment so much later, or the last that there is.
+    pub fn saturating_add(self, duration: Duration) -> Self {
+        Self::from_micros(self.0.saturating_add(micros(duration)))
+    }
+
+    /// The moment so much earlier, or the first that there is.
+    pub fn saturating_sub(self, duration: Duration) -> Self {
+        Self::from_micros(self.0.saturating_sub(micros(duration)))
+    }
+
     /// Microseconds since the Unix epoch.
     pub const fn as_micros(self) -> i64 {
         self.0
@@ -53,6 +63,10 @@ impl From<SystemTime> for Instant {
         let micros = clock.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default().as_micros();
         Self::from_micros(i64::try_from(micros).unwrap_or(i64::MAX))
     }
+}
+
+fn micros(duration: Duration) -> i64 {
+    i64::try_from(duration.as_micros()).unwrap_or(i64::MAX)
 }
 
 impl fmt::Display for Instant {

@@ -5,22 +5,35 @@
 //! Assumes nothing: no clock, no randomness, no I/O. Does not judge: whether a thing may happen is decided in
 //! `tapelog-commands`.
 
+mod access;
+mod account;
 pub mod codec;
+mod deletion;
 mod event;
 mod flow;
 mod id;
 mod instant;
 mod object;
 mod outcome;
+mod profile;
 mod record;
+#[cfg(feature = "schema")]
+mod schema;
 mod segment;
 mod source;
 mod tags;
 pub mod time;
+mod webhook;
 
+pub use access::{AUTH_CLASSES, Access, InvalidScope, Permission, Scope, Verdict};
+pub use account::{Account, AccountName, InvalidAccountName, Token, TokenKind};
+pub use deletion::{DeletionRequest, DeletionStatus};
 pub use event::{
-    Event, FlowCreated, FlowDeleted, FlowUpdated, LogStarted, Membership, ObjectsAllocated, SegmentsAdded,
-    SegmentsDeleted, ServiceUpdated, SourceCreated, SourceDeleted, SourceUpdated,
+    AccountDeleted, AccountSet, CopyFailed, CopyRequested, DeletionAdvanced, DeletionForgotten, DeletionRequested,
+    Event, FlowCreated, FlowDeleted, FlowPurged, FlowRestored, FlowTrashed, FlowUpdated, InitObject, InstanceAdded, InstanceErased,
+    InstanceRemoved, LogStarted, Membership, ObjectsAllocated, ObjectsCondemned, ObjectsDeleted, ProfileCreated,
+    SegmentTagged, SegmentsAdded, SegmentsDeleted, ServiceUpdated, SourceCreated, SourceDeleted, SourceUpdated,
+    TokenIssued, TokenRevoked, WebhookCreated, WebhookDeleted, WebhookUpdated,
 };
 pub use flow::{
     AspectRatio, AudioEssence, AudioTrack, AvcParameters, CodecParameters, CollectionItem, Colorspace, ComponentType,
@@ -28,12 +41,17 @@ pub use flow::{
     IsobmffContainer, Mp2tsContainer, MultiEssence, MxfContainer, Rational, TransferCharacteristic, UncAudio,
     UncAudioType, UncVideo, UncVideoType, VideoEssence,
 };
-pub use id::{CommitId, FlowId, Incarnation, InvalidId, ObjectId, ObjectIdView, ProfileId, SourceId, StorageId};
+pub use id::{
+    CommitId, DeletionRequestId, FlowId, Incarnation, InvalidId, ObjectId, ObjectIdView, ProfileId, SourceId, StorageId,
+    TokenId, WebhookId,
+};
 pub use instant::{Instant, InvalidInstant};
 pub use object::Instance;
 pub use outcome::{Outcome, SegmentFailure, SegmentFailureKind};
+pub use profile::{Profile, TechnicalMetadata};
 pub use record::{ChainHash, Commit, Idempotency, Position, Record, Seq};
 pub use segment::{InstanceIndexes, Segment};
 pub use source::{Source, SourceCollectionItem};
 pub use tags::{TagValue, Tags};
 pub use time::{TimeRange, Timestamp};
+pub use webhook::{Failure, Notification, SealedSecret, Subscription, Webhook, WebhookStatus};

@@ -3,7 +3,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::{ObjectId, StorageId, TimeRange};
+use crate::{DeletionRequestId, ObjectId, StorageId, TimeRange};
 
 /// What a command came to.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -26,6 +26,11 @@ pub enum Outcome {
         object_ids: Vec<ObjectId>,
         /// The MIME type that they are uploaded with.
         content_type: String,
+    },
+    /// A deletion goes on after the answer.
+    DeletionRequested {
+        /// The request that says how far it is.
+        request_id: DeletionRequestId,
     },
 }
 
@@ -53,6 +58,29 @@ pub enum SegmentFailureKind {
     /// Rule 9.
     #[error("init_object_id is missing: the flow's essence_parameters say init_segments")]
     InitRequired,
+    /// 5.6: only Flows that say so have init objects.
+    #[error("init_object_id is given, or the object has one, but the flow's essence_parameters do not say init_segments")]
+    InitForbidden,
+    /// 5.6: the init object is neither known nor allocated to this Flow.
+    #[error("init_object_id is unknown: allocate it by POST /flows/{{flowId}}/storage with its content_type")]
+    UnknownInitObject,
+    /// 5.6: an object is for media or for initialisation, for ever.
+    #[error("{property} names an object that is used the other way, as {used_as}")]
+    OtherUse {
+        /// The field that names it.
+        property: String,
+        /// What the object is.
+        used_as: String,
+    },
+    /// The caller may not read the object.
+    #[error("object_id is of an object that you may not read")]
+    NotReadable,
+    /// A deletion that goes on covers the range (9.1).
+    #[error("timerange overlaps {remaining}, which is being deleted; try again when that deletion is done")]
+    BeingDeleted {
+        /// What is still to be deleted.
+        remaining: TimeRange,
+    },
     /// Rule 2.
     #[error("timerange overlaps the segment {with} of this flow")]
     Overlap {

@@ -36,6 +36,9 @@ pub struct Segment {
     /// How many key frames the object has.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub key_frame_count: Option<u64>,
+    /// Which of the event's init objects the object needs, where it needs one (5.6).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub init_object: Option<u32>,
     /// Which of the event's instances the object has; `[0]` unless given.
     #[serde(default = "first_instance", skip_serializing_if = "is_first_instance")]
     pub instances: InstanceIndexes,

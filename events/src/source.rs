@@ -7,6 +7,7 @@ use crate::{Format, Instant, SourceId, Tags};
 /// A Source as the store keeps it: an editorial identity. What it collects and what collects it is derived from the
 /// collections of its Flows and so not part of it.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Source {
     /// Names the Source.
     pub id: SourceId,
@@ -35,6 +36,7 @@ pub struct Source {
 
 /// One entry of a Source's derived `source_collection`.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct SourceCollectionItem {
     /// The collected Source.
     pub id: SourceId,

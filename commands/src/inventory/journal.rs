@@ -1,23 +1,33 @@
 //! Changes that are noted so that they can be undone together.
 
-use tapelog_events::{FlowId, ObjectId};
+use tapelog_events::{FlowId, Instant, ObjectId, Tags};
 
-use super::objects::{Object, ObjectSlot, SegmentUse};
+use super::flows::{FlowEntry, Visibility};
+use super::object::{Object, ObjectSlot, SegmentUse};
 use super::timeline::Entry;
-use super::{FlowEntry, FlowSlot, Inventory};
+use super::{FlowSlot, Inventory};
 
 /// How to undo one change.
 #[derive(Debug, Clone)]
 pub(super) enum Undo {
     FlowCreated(FlowId),
     FlowRemoved(FlowSlot, Box<FlowEntry>),
+    FlowHidden(FlowSlot),
+    FlowShown(FlowSlot),
     ObjectCreated(ObjectId),
+    ObjectForgotten(ObjectId, Box<Object>),
     ObjectWas(ObjectSlot, Box<Object>),
     UseAdded(ObjectSlot, SegmentUse),
     /// With the Flow that used the object first until then.
     UseRemoved(ObjectSlot, SegmentUse, Option<FlowSlot>),
+    /// With the Flow that used the init object first until then.
+    InitNeeded(ObjectSlot, FlowSlot, Option<FlowSlot>),
+    /// With the Flow that used the init object first, and since when none had, until then.
+    InitReleased(ObjectSlot, FlowSlot, Option<FlowSlot>, Instant),
     SegmentInserted(FlowSlot, i128),
     SegmentTaken(FlowSlot, Entry),
+    /// The tags of the segment that starts there.
+    TagsWere(FlowSlot, i128, Option<Tags>),
 }
 
 impl Inventory {
@@ -44,7 +54,13 @@ impl Inventory {
                     self.slots.insert(entry.id, slot);
                     self.flows[slot.0 as usize] = Some(entry);
                 }
+                Undo::FlowHidden(slot) => self.set_visibility(slot, Visibility::Shown),
+                Undo::FlowShown(slot) => self.set_visibility(slot, Visibility::Hidden),
                 Undo::ObjectCreated(id) => self.objects.remove(&id),
+                // What was done since is undone, so the place that it had is the next that is free.
+                Undo::ObjectForgotten(id, object) => {
+                    self.objects.insert(&id, &object);
+                }
                 Undo::ObjectWas(slot, object) => self.objects.replace(slot, &object),
                 Undo::UseAdded(slot, usage) => {
                     if let Some(list) = self.objects.use_list(slot) {
@@ -55,6 +71,18 @@ impl Inventory {
                     if let Some(list) = self.objects.use_list(slot) {
                         list.add(usage);
                         list.first = first;
+                    }
+                }
+                Undo::InitNeeded(init, flow, first) => {
+                    if let Some(uses) = self.objects.init_uses_of(init) {
+                        uses.remove(flow);
+                        uses.first = first;
+                    }
+                }
+                Undo::InitReleased(init, flow, first, since) => {
+                    if let Some(uses) = self.objects.init_uses_of(init) {
+                        uses.add(flow);
+                        (uses.first, uses.since) = (first, since);
                     }
                 }
                 Undo::SegmentInserted(flow, start) => {
@@ -69,6 +97,7 @@ impl Inventory {
                         self.segments += 1;
                     }
                 }
+                Undo::TagsWere(flow, start, tags) => self.put_tags(flow, start, tags),
             }
         }
     }

@@ -3,12 +3,21 @@
 //! Both folds of the log keep one: the write side to judge, the read side to answer. A segment with an object of its
 //! own takes about 60 bytes in each: 12 in its Flow's timeline, 36 in the table of objects, the rest in its index.
 //!
+//! What few have costs the others nothing: an init object (5.6) stands in the shape that the objects which need it have in
+//! common, and tags of segments in a map of those that have any.
+//!
 //! The inventory judges nothing and keeps two invariants: segments of one Flow do not overlap (L6), and an object's
 //! uses are exactly the segments that name it (L7). Changes made between [`Inventory::begin`] and
 //! [`Inventory::rollback`] are undone by the latter.
 
+mod flows;
+mod inits;
 mod journal;
+mod life;
+mod object;
 mod objects;
+mod row;
+mod segments;
 mod shapes;
 mod slab;
 mod timeline;
@@ -16,14 +25,14 @@ mod timeline;
 use hashbrown::HashMap;
 use smallvec::SmallVec;
 use tapelog_events::time::Clusivity;
-use tapelog_events::{
-    FlowId, Instance, Instant, ObjectId, Segment, SegmentsAdded, SegmentsDeleted, StorageId, TimeRange, Timestamp,
-};
+use tapelog_events::{FlowId, Instance, Instant, ObjectId, StorageId, TimeRange, Timestamp};
 
+use flows::FlowEntry;
 use journal::Undo;
-pub use objects::{Object, ObjectSlot, ObjectState, SegmentUse, Uses};
-use objects::{Objects, parts, range_of};
-use timeline::{Entry, EntryRef, Extra, Timeline};
+pub use object::{Object, ObjectSlot, ObjectState, Purpose, SegmentUse, Uses};
+use objects::{Objects, range_of};
+pub use segments::NeededInit;
+use timeline::{EntryRef, Timeline};
 
 /// Where a Flow stands in the inventory. Its own, not stable across restarts; never given to another Flow.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -40,9 +49,9 @@ pub struct StoredSegment {
     pub ts_offset: Timestamp,
     /// How long the last sample lasts.
     pub last_duration: Option<Timestamp>,
-    /// See [`Segment::sample_offset`].
+    /// See [`tapelog_events::Segment::sample_offset`].
     pub sample_offset: Option<i64>,
-    /// See [`Segment::sample_count`].
+    /// See [`tapelog_events::Segment::sample_count`].
     pub sample_count: Option<i64>,
 }
 
@@ -69,12 +78,21 @@ pub enum Contradiction {
     /// An event about a Flow that does not exist.
     #[error("event names the unknown flow {0}")]
     UnknownFlow(FlowId),
-}
-
-#[derive(Debug, Clone)]
-struct FlowEntry {
-    id: FlowId,
-    timeline: Timeline,
+    /// A segment refers to an init object that its event does not list.
+    #[error("a segment of an event refers to the init object number {0}, which the event does not list")]
+    UnknownInitObject(u32),
+    /// An event tags a segment that is not there.
+    #[error("event tags the segment that starts at {0}, where none does")]
+    UnknownSegment(Timestamp),
+    /// An event about an object that is not there, or that stands elsewhere in its life (L7): one that uses a condemned
+    /// object, say, or condemns one that is used.
+    #[error("event {does} the object {object_id}, which is not there or of another kind or state (L7)")]
+    Life {
+        /// The object.
+        object_id: ObjectId,
+        /// What it does with the object.
+        does: &'static str,
+    },
 }
 
 /// Every object and every segment of the store.
@@ -88,7 +106,7 @@ pub struct Inventory {
 }
 
 impl Inventory {
-    /// Number of segments in the store.
+    /// Number of segments in the store, those of hidden Flows with them.
     pub fn segment_count(&self) -> usize {
         self.segments
     }
@@ -98,47 +116,15 @@ impl Inventory {
         self.objects.len()
     }
 
-    /// Where a Flow stands.
-    pub fn flow(&self, id: FlowId) -> Option<FlowSlot> {
-        self.slots.get(&id).copied()
-    }
-
-    /// The Flow that stands there; `None` once it is deleted.
-    pub fn flow_id(&self, slot: FlowSlot) -> Option<FlowId> {
-        self.flows.get(slot.0 as usize)?.as_ref().map(|entry| entry.id)
-    }
-
-    /// Makes room for a Flow without segments. One that is there already stays as it is.
-    pub fn create_flow(&mut self, id: FlowId) -> FlowSlot {
-        if let Some(slot) = self.flow(id) {
-            return slot;
-        }
-        let slot = FlowSlot(self.flows.len() as u32);
-        self.flows.push(Some(Box::new(FlowEntry { id, timeline: Timeline::default() })));
-        self.slots.insert(id, slot);
-        self.note(|_| Undo::FlowCreated(id));
-        slot
-    }
-
-    /// Takes a Flow out, with its segments. Objects that nothing uses any more become unreferenced.
-    pub fn remove_flow(&mut self, id: FlowId, at: Instant) {
-        let Some(slot) = self.flow(id) else { return };
-        self.delete(slot, &TimeRange::ETERNITY, None, at);
-        self.slots.remove(&id);
-        if let Some(entry) = self.flows[slot.0 as usize].take() {
-            self.note(|_| Undo::FlowRemoved(slot, entry));
-        }
-    }
-
     /// Gives an id to an object to come. An id that is known already stays as it is.
-    pub fn allocate(&mut self, id: &ObjectId, flow: FlowSlot, storage_id: StorageId, at: Instant) {
+    pub fn allocate(&mut self, id: &ObjectId, flow: Option<FlowSlot>, storage_id: StorageId, at: Instant) {
         if self.objects.find(id).is_some() {
             return;
         }
         let object = Object {
             state: ObjectState::Allocated { flow, at },
             instances: SmallVec::from_buf([Instance::Controlled { storage_id }]),
-            key_frame_count: None,
+            ..Object::default()
         };
         self.put_object(id, None, &object);
     }
@@ -158,12 +144,23 @@ impl Inventory {
         self.objects.id(slot)
     }
 
-    /// The Flow that must register an object first; `None` once it did.
-    pub fn allocated_to(&self, slot: ObjectSlot) -> Option<FlowSlot> {
-        self.objects.allocated_to(slot)
+    /// What an object may be used for now.
+    pub fn purpose(&self, slot: ObjectSlot) -> Purpose {
+        self.objects.purpose(slot)
     }
 
-    /// An object's own range; never before it is registered.
+    /// The init object without which a media object cannot be decoded, if it needs one (5.6).
+    pub fn init_of(&self, slot: ObjectSlot) -> Option<ObjectSlot> {
+        self.objects.init_of(slot)
+    }
+
+    /// The Flows whose segments use an object, each once: as their media, or, of an init object, to decode it
+    /// (`referenced_by_flows`). Hidden Flows are not among them, though they keep the object.
+    pub fn flows_using(&self, slot: ObjectSlot) -> impl Iterator<Item = FlowId> + '_ {
+        self.objects.flows_of(slot).into_iter().filter_map(|flow| self.flow_id(flow))
+    }
+
+    /// A media object's own range; never of any other.
     pub fn object_range(&self, slot: ObjectSlot) -> TimeRange {
         self.objects.range(slot)
     }
@@ -178,9 +175,15 @@ impl Inventory {
         self.objects.iter()
     }
 
-    /// Puts an object back as it was: for tables that are read from a checkpoint.
+    /// Puts an object back as it was: for tables that are read from a checkpoint. Which Flows use an init object comes
+    /// of their segments, and need not be said.
     pub fn restore_object(&mut self, id: &ObjectId, object: &Object) {
         self.put_object(id, self.objects.find(id), object);
+    }
+
+    /// Where an init object stands, or will once it is put back by [`Self::restore_object`].
+    pub fn restore_init(&mut self, id: &ObjectId) -> ObjectSlot {
+        self.objects.find(id).unwrap_or_else(|| self.put_object(id, None, &Object::default()))
     }
 
     /// The first stored segment that overlaps a range.
@@ -211,11 +214,14 @@ impl Inventory {
         // Never has a place among the numbers, yet no segment reaches into it.
         let timeline = self.timeline(flow).filter(|_| from < to);
         timeline.into_iter().flat_map(move |timeline| {
-            // Only the last segment that starts before the range can reach into it.
-            let reaching = timeline.last_at_or_before(from).filter(|entry| self.half_open_end(*entry) > from);
-            let from = reaching.map_or(from, |entry| entry.start);
-            timeline.range(from, to).map(move |entry| self.stored(entry))
+            timeline.range(self.first_start(timeline, from), to).map(move |entry| self.stored(entry))
         })
+    }
+
+    /// Where the first segment may start that reaches beyond a moment: only the last that starts before it can.
+    fn first_start(&self, timeline: &Timeline, from: i128) -> i128 {
+        let reaching = timeline.last_at_or_before(from).filter(|entry| self.half_open_end(*entry) > from);
+        reaching.map_or(from, |entry| entry.start)
     }
 
     /// The segments that lie entirely inside a range, in order of time, of one object where one is named. The cost
@@ -227,6 +233,11 @@ impl Inventory {
         object: Option<ObjectSlot>,
     ) -> impl Iterator<Item = StoredSegment> + 'a {
         self.entries_inside(flow, range, object).map(|entry| self.stored(entry))
+    }
+
+    /// Where the segments of a Flow that use a media object start, in order of time.
+    pub fn starts_on(&self, object: ObjectSlot, flow: FlowSlot) -> impl Iterator<Item = Timestamp> + use<> {
+        self.objects.starts_on(object, flow).into_iter().filter_map(Timestamp::from_nanos)
     }
 
     fn entries_inside<'a>(
@@ -248,180 +259,6 @@ impl Inventory {
     /// The segment of a Flow that starts exactly there, in nanoseconds.
     pub fn segment_at(&self, flow: FlowSlot, start: i128) -> Option<StoredSegment> {
         self.timeline(flow)?.at(start).map(|entry| self.stored(entry))
-    }
-
-    /// Adds a segment; its object becomes registered, with these instances where it was not known.
-    ///
-    /// # Errors
-    /// When what is stored shows that this cannot have happened.
-    pub fn add(&mut self, flow: FlowSlot, segment: &Segment, instances: &[Instance]) -> Result<(), Contradiction> {
-        let added = segment.timerange;
-        if let Some(stored) = self.overlap(flow, &added) {
-            return Err(Contradiction::Overlap { added, stored: stored.timerange });
-        }
-        let (start, ..) = parts(&added).ok_or(Contradiction::Endless(added))?;
-        let whole = segment.whole_object().filter(|whole| parts(whole).is_some());
-        let whole = whole.ok_or(Contradiction::Endless(added))?;
-        let usage = SegmentUse { start, flow };
-        let known = self.objects.find(&segment.object_id);
-        let object = match known.filter(|slot| self.objects.has_instances(*slot, instances)) {
-            Some(slot) if self.add_use(slot, usage) => slot,
-            _ => {
-                let object = self.registered(known, segment, instances, whole, usage);
-                self.put_object(&segment.object_id, known, &object)
-            }
-        };
-        let Segment { timerange, ts_offset, last_duration, sample_offset, sample_count, .. } = *segment;
-        self.place(flow, &StoredSegment { object, timerange, ts_offset, last_duration, sample_offset, sample_count })
-    }
-
-    /// Notes one use more of an object that has a list of them, whose length the cost does not grow with.
-    fn add_use(&mut self, slot: ObjectSlot, usage: SegmentUse) -> bool {
-        let Some(list) = self.objects.use_list(slot) else { return false };
-        list.add(usage);
-        self.note(|_| Undo::UseAdded(slot, usage));
-        true
-    }
-
-    /// An object as it is once a segment uses it.
-    fn registered(
-        &self,
-        known: Option<ObjectSlot>,
-        segment: &Segment,
-        instances: &[Instance],
-        whole: TimeRange,
-        usage: SegmentUse,
-    ) -> Object {
-        let mut object = known.map_or_else(Object::default, |slot| self.objects.get(slot));
-        for instance in instances {
-            if !object.instances.contains(instance) {
-                object.instances.push(instance.clone());
-            }
-        }
-        match &mut object.state {
-            ObjectState::Registered { uses, .. } => uses.push(usage),
-            ObjectState::Allocated { .. } | ObjectState::Unreferenced { .. } => {
-                object.key_frame_count = segment.key_frame_count.or(object.key_frame_count);
-                object.state =
-                    ObjectState::Registered { range: whole, first: Some(usage.flow), uses: Uses::from_buf([usage]) };
-            }
-        }
-        object
-    }
-
-    /// Puts a segment back whose object has been put back with this use of it: for tables that are read from a
-    /// checkpoint.
-    ///
-    /// # Errors
-    /// When what is stored shows that this cannot have stood there.
-    pub fn restore_segment(&mut self, flow: FlowSlot, segment: &StoredSegment) -> Result<(), Contradiction> {
-        let added = segment.timerange;
-        if self.object_range(segment.object).is_never() {
-            return Err(Contradiction::UnknownObject(self.object_id(segment.object)));
-        }
-        match self.overlap(flow, &added) {
-            Some(stored) => Err(Contradiction::Overlap { added, stored: stored.timerange }),
-            None => self.place(flow, segment),
-        }
-    }
-
-    /// Puts a segment where none stands into its Flow's timeline.
-    fn place(&mut self, flow: FlowSlot, segment: &StoredSegment) -> Result<(), Contradiction> {
-        let (start, length, end) = parts(&segment.timerange).ok_or(Contradiction::Endless(segment.timerange))?;
-        let (object_start, object_length, object_end) = self.objects.extent(segment.object);
-        let plain = (length, end) == (object_length, object_end)
-            && start - object_start == segment.ts_offset.as_nanos()
-            && segment.last_duration.is_none()
-            && segment.sample_offset.is_none()
-            && segment.sample_count.is_none();
-        let extra = (!plain).then(|| {
-            Box::new(Extra {
-                length,
-                end,
-                ts_offset: segment.ts_offset.as_nanos(),
-                last_duration: segment.last_duration.map(Timestamp::as_nanos),
-                sample_offset: segment.sample_offset,
-                sample_count: segment.sample_count,
-            })
-        });
-        if let Some(entry) = self.flows[flow.0 as usize].as_mut() {
-            entry.timeline.insert(Entry { start, object: segment.object, extra });
-            self.segments += 1;
-        }
-        self.note(|_| Undo::SegmentInserted(flow, start));
-        Ok(())
-    }
-
-    /// Adds the segments of an event.
-    ///
-    /// # Errors
-    /// When what is stored shows that this cannot have happened.
-    pub fn add_all(&mut self, flow: FlowSlot, event: &SegmentsAdded) -> Result<(), Contradiction> {
-        let mut instances: SmallVec<[Instance; 2]> = SmallVec::new();
-        for segment in &event.segments {
-            instances.clear();
-            for number in &segment.instances {
-                let instance = event.instances.get(*number as usize);
-                instances.push(instance.ok_or(Contradiction::UnknownInstance(*number))?.clone());
-            }
-            self.add(flow, segment, &instances)?;
-        }
-        Ok(())
-    }
-
-    /// Takes out the segments that an event says were deleted, and says how many there were.
-    pub fn delete_all(&mut self, flow: FlowSlot, event: &SegmentsDeleted, at: Instant) -> u64 {
-        match &event.object_id {
-            None => self.delete(flow, &event.timerange, None, at),
-            Some(id) => match self.object_slot(id) {
-                Some(object) => self.delete(flow, &event.timerange, Some(object), at),
-                None => 0,
-            },
-        }
-    }
-
-    /// Takes out the segments that lie entirely inside a range, of one object where one is named, and says how many.
-    /// Objects that nothing uses any more become unreferenced.
-    pub fn delete(&mut self, flow: FlowSlot, range: &TimeRange, object: Option<ObjectSlot>, at: Instant) -> u64 {
-        let inside = self.entries_inside(flow, range, object).map(|entry| (entry.start, entry.object));
-        let inside: Vec<_> = inside.collect();
-        // Backwards, since what lies at the end of a list is taken out at less cost.
-        for (start, slot) in inside.iter().rev() {
-            let Some(entry) = self.flows[flow.0 as usize].as_mut() else { continue };
-            let Some(taken) = entry.timeline.remove(*start) else { continue };
-            self.segments -= 1;
-            self.note(|_| Undo::SegmentTaken(flow, taken));
-            self.release(*slot, SegmentUse { flow, start: *start }, at);
-        }
-        inside.len() as u64
-    }
-
-    /// One segment fewer uses an object.
-    fn release(&mut self, slot: ObjectSlot, usage: SegmentUse, at: Instant) {
-        if let Some(list) = self.objects.use_list(slot)
-            && list.len() > 2
-        {
-            let first = list.first;
-            list.remove(usage);
-            self.note(|_| Undo::UseRemoved(slot, usage, first));
-            return;
-        }
-        let mut object = self.objects.get(slot);
-        if let ObjectState::Registered { range, first, mut uses } = object.state {
-            uses.retain(|other| *other != usage);
-            object.state = if uses.is_empty() {
-                ObjectState::Unreferenced { range, since: at }
-            } else {
-                // A Flow that no longer uses the object is no longer said to have used it first.
-                let first = first.filter(|first| uses.iter().any(|other| other.flow == *first));
-                ObjectState::Registered { range, first, uses }
-            };
-            self.replace_object(slot, &object);
-        }
-    }
-
-    fn timeline(&self, flow: FlowSlot) -> Option<&Timeline> {
-        self.flows.get(flow.0 as usize)?.as_ref().map(|entry| &entry.timeline)
     }
 
     fn half_open_end(&self, entry: EntryRef<'_>) -> i128 {
@@ -463,4 +300,9 @@ impl Inventory {
             }
         }
     }
+}
+
+/// An event does something with an object that its place in its life refutes.
+fn life(object_id: &ObjectId, does: &'static str) -> Contradiction {
+    Contradiction::Life { object_id: object_id.clone(), does }
 }

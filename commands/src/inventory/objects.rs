@@ -10,179 +10,11 @@ use tapelog_events::time::Clusivity;
 use tapelog_events::{Instance, Instant, ObjectId, ObjectIdView, StorageId, TimeRange, Timestamp};
 
 use super::FlowSlot;
+use super::inits::{InitUses, Namers};
+use super::object::{Object, ObjectSlot, ObjectState, Purpose, SegmentUse, Uses};
+use super::row::{ANY_FLOW, Details, LIST, Meta, Row, UseList, WIDE};
 use super::shapes::{Origin, Shape, Shapes};
 use super::slab::Slab;
-
-/// Where an object stands in the inventory. Its own, not stable across restarts.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct ObjectSlot(pub(super) u32);
-
-/// What the store knows of an object.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Object {
-    /// Where it stands in its life.
-    pub state: ObjectState,
-    /// Where its bytes are, in order of preference.
-    pub instances: SmallVec<[Instance; 1]>,
-    /// How many key frames it has, if that was said.
-    pub key_frame_count: Option<u64>,
-}
-
-/// Where an object stands in its life (section 7).
-#[derive(Debug, Clone, PartialEq)]
-pub enum ObjectState {
-    /// Its id and place were given out; nothing refers to it.
-    Allocated {
-        /// The Flow that must register it first.
-        flow: FlowSlot,
-        /// When.
-        at: Instant,
-    },
-    /// At least one segment uses it.
-    Registered {
-        /// Its range on its own timeline.
-        range: TimeRange,
-        /// The Flow that used it first, unless that uses it no more.
-        first: Option<FlowSlot>,
-        /// The segments that use it.
-        uses: Uses,
-    },
-    /// The last segment that used it is gone.
-    Unreferenced {
-        /// Its range on its own timeline.
-        range: TimeRange,
-        /// Since when.
-        since: Instant,
-    },
-}
-
-/// The segments that use an object, in order of Flow and time.
-pub type Uses = SmallVec<[SegmentUse; 1]>;
-
-/// A segment that uses an object.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub struct SegmentUse {
-    /// Its Flow.
-    pub flow: FlowSlot,
-    /// The start of the segment, in nanoseconds.
-    pub start: i128,
-}
-
-impl Default for Object {
-    /// One of which nothing is known yet.
-    fn default() -> Self {
-        Self {
-            state: ObjectState::Unreferenced { range: TimeRange::NEVER, since: Instant::default() },
-            instances: SmallVec::new(),
-            key_frame_count: None,
-        }
-    }
-}
-
-impl Object {
-    /// The range on the object's own timeline, once it is known.
-    pub fn range(&self) -> Option<TimeRange> {
-        match &self.state {
-            ObjectState::Allocated { .. } => None,
-            ObjectState::Registered { range, .. } | ObjectState::Unreferenced { range, .. } => Some(*range),
-        }
-    }
-
-    /// The segments that use it.
-    pub fn uses(&self) -> &[SegmentUse] {
-        match &self.state {
-            ObjectState::Registered { uses, .. } => uses,
-            ObjectState::Allocated { .. } | ObjectState::Unreferenced { .. } => &[],
-        }
-    }
-}
-
-/// An object as it is stored. `packed(4)` saves the four bytes that eight-byte alignment would add to each of millions.
-#[derive(Debug, Clone, Copy)]
-#[repr(C, packed(4))]
-struct Row {
-    /// The 16 bytes of a UUID, or the number of a text (see [`Objects::pack_id`]).
-    id: [u8; 16],
-    /// Registered: start of the using segment, or of the object's range when [`Row::users`] names a list; nanoseconds.
-    /// Allocated: when, in microseconds. [`WIDE`] when the value does not fit and stands in `wide`.
-    start: i64,
-    /// Number of the shape; unused while allocated.
-    shape: u32,
-    /// The one Flow that uses or allocated it, or [`LIST`] and the number of a list of uses.
-    users: u32,
-    /// State, and either details' number or key frames and backend (see [`Meta`]).
-    meta: u32,
-}
-
-/// Every byte more is a megabyte more for a million objects.
-const _: () = assert!(size_of::<Row>() == 36);
-
-impl Row {
-    const fn state(&self) -> u32 {
-        (self.meta >> Meta::STATE_SHIFT) & Meta::STATE_MASK
-    }
-}
-
-const WIDE: i64 = i64::MIN;
-const LIST: u32 = 1 << 31;
-
-/// The uses of an object that is not used by exactly one segment.
-#[derive(Debug, Clone)]
-pub(super) struct UseList {
-    pub first: Option<FlowSlot>,
-    /// Sorted.
-    uses: Uses,
-    since: Instant,
-}
-
-impl UseList {
-    pub fn len(&self) -> usize {
-        self.uses.len()
-    }
-
-    pub fn add(&mut self, usage: SegmentUse) {
-        let place = self.uses.partition_point(|other| *other < usage);
-        self.uses.insert(place, usage);
-    }
-
-    /// Takes a use out. A Flow that no longer uses the object is no longer said to have used it first.
-    pub fn remove(&mut self, usage: SegmentUse) {
-        if let Ok(place) = self.uses.binary_search(&usage) {
-            self.uses.remove(place);
-        }
-        self.first = self.first.filter(|first| !self.of_flow(*first).is_empty());
-    }
-
-    fn of_flow(&self, flow: FlowSlot) -> &[SegmentUse] {
-        let from = self.uses.partition_point(|usage| usage.flow < flow);
-        let to = self.uses.partition_point(|usage| usage.flow <= flow);
-        &self.uses[from..to]
-    }
-}
-
-/// What few objects have.
-#[derive(Debug, Clone)]
-struct Details {
-    instances: SmallVec<[Instance; 1]>,
-    key_frame_count: Option<u64>,
-}
-
-/// The bits of [`Row::meta`].
-struct Meta;
-
-impl Meta {
-    const DETAILS: u32 = 1 << 31;
-    const STATE_SHIFT: u32 = 29;
-    const STATE_MASK: u32 = 0b11;
-    const ALLOCATED: u32 = 0;
-    const REGISTERED: u32 = 1;
-    const UNREFERENCED: u32 = 2;
-    const PAYLOAD_MASK: u32 = (1 << Self::STATE_SHIFT) - 1;
-    /// Key frames plus one; zero when their number was not said.
-    const KEY_FRAMES_SHIFT: u32 = 20;
-    const MAX_KEY_FRAMES: u64 = (1 << (Self::STATE_SHIFT - Self::KEY_FRAMES_SHIFT)) - 2;
-    const BACKEND_MASK: u32 = (1 << Self::KEY_FRAMES_SHIFT) - 1;
-}
 
 /// Objects whose media time starts this close to zero have, most likely, a clock of their own.
 const OWN_CLOCK_NANOS: i128 = 100_000_000_000;
@@ -198,6 +30,8 @@ pub(super) struct Objects {
     text_numbers: hashbrown::HashMap<Arc<str>, u32>,
     shapes: Shapes,
     lists: Slab<UseList>,
+    inits: Slab<InitUses>,
+    namers: Namers,
     details: Slab<Details>,
     wide: hashbrown::HashMap<u32, i128>,
     backends: Vec<StorageId>,
@@ -224,8 +58,19 @@ impl Objects {
         let row = &self.rows[slot.0 as usize];
         let (users, meta, start) = (row.users, row.meta, self.start(slot));
         let state = match row.state() {
-            Meta::ALLOCATED => ObjectState::Allocated { flow: FlowSlot(users), at: Instant::from_micros(start as i64) },
-            Meta::UNREFERENCED => ObjectState::Unreferenced { range: self.range(slot), since: self.list(users).since },
+            Meta::ALLOCATED => {
+                ObjectState::Allocated { flow: row.allocated_for(), at: Instant::from_micros(start as i64) }
+            }
+            Meta::UNREFERENCED => {
+                ObjectState::Unreferenced { range: Some(self.range(slot)), since: self.list(users).since }
+            }
+            Meta::INIT => match self.init_uses(users) {
+                uses if uses.flows.is_empty() && uses.first.is_none() => {
+                    ObjectState::Unreferenced { range: None, since: uses.since }
+                }
+                uses => ObjectState::Init { first: uses.first, flows: uses.flows.clone() },
+            },
+            Meta::CONDEMNED => ObjectState::Condemned,
             _ => {
                 let (first, uses) = if users & LIST == 0 {
                     let flow = FlowSlot(users);
@@ -238,10 +83,10 @@ impl Objects {
             }
         };
         let (instances, key_frame_count) = self.instances(meta);
-        Object { state, instances, key_frame_count }
+        Object { state, instances, key_frame_count, init: self.init_of(slot) }
     }
 
-    /// The start, length and end of a registered object, without the rest of it.
+    /// The start, length and end of a media object, without the rest of it.
     pub fn extent(&self, slot: ObjectSlot) -> (i128, i128, Clusivity) {
         let shape = self.shapes.get(self.rows[slot.0 as usize].shape);
         (object_start(self.start(slot), shape.origin), shape.length, shape.end)
@@ -262,10 +107,76 @@ impl Objects {
         self.instances(self.rows[slot.0 as usize].meta)
     }
 
-    /// The Flow that an object was allocated to, until it is registered.
-    pub fn allocated_to(&self, slot: ObjectSlot) -> Option<FlowSlot> {
+    fn init_uses(&self, users: u32) -> &InitUses {
+        self.inits.get(users).expect("a row's uses as init object are kept as long as the row names them")
+    }
+
+    /// What an object may be used for now.
+    pub fn purpose(&self, slot: ObjectSlot) -> Purpose {
         let row = &self.rows[slot.0 as usize];
-        (row.state() == Meta::ALLOCATED).then_some(FlowSlot(row.users))
+        match row.state() {
+            Meta::ALLOCATED => Purpose::Open(row.allocated_for()),
+            Meta::REGISTERED | Meta::UNREFERENCED => Purpose::Media,
+            Meta::INIT => Purpose::Init,
+            _ => Purpose::Nothing,
+        }
+    }
+
+    /// The init object that a media object needs.
+    pub fn init_of(&self, slot: ObjectSlot) -> Option<ObjectSlot> {
+        let row = &self.rows[slot.0 as usize];
+        if row.is_media() { self.shapes.get(row.shape).init } else { None }
+    }
+
+    /// What needs an init object.
+    pub fn init_uses_of(&mut self, slot: ObjectSlot) -> Option<&mut InitUses> {
+        let row = &self.rows[slot.0 as usize];
+        if row.state() == Meta::INIT { self.inits.get_mut(row.users) } else { None }
+    }
+
+    /// The Flows whose segments use an object, each once.
+    pub fn flows_of(&self, slot: ObjectSlot) -> SmallVec<[FlowSlot; 4]> {
+        let row = &self.rows[slot.0 as usize];
+        match (row.state(), row.users & LIST) {
+            (Meta::REGISTERED, LIST) => self.list(row.users).flows().collect(),
+            (Meta::REGISTERED, _) => SmallVec::from_slice(&[FlowSlot(row.users)]),
+            (Meta::INIT, _) => self.init_uses(row.users).flows.keys().copied().collect(),
+            _ => SmallVec::new(),
+        }
+    }
+
+    /// Whether an object may go, as one that was only allocated before a moment, or that nothing refers to since before
+    /// another. An init object stays as long as a media object names it.
+    pub fn is_expired(&self, slot: ObjectSlot, unregistered_before: Instant, unreferenced_before: Instant) -> bool {
+        let row = &self.rows[slot.0 as usize];
+        let users = row.users;
+        match row.state() {
+            Meta::ALLOCATED => self.start(slot) < i128::from(unregistered_before.as_micros()),
+            Meta::UNREFERENCED => self.list(users).since < unreferenced_before,
+            Meta::INIT => {
+                let uses = self.init_uses(users);
+                uses.flows.is_empty() && uses.since < unreferenced_before && !self.namers.contains(slot)
+            }
+            _ => false,
+        }
+    }
+
+    /// Whether any segment or object refers to an object.
+    pub fn is_in_use(&self, slot: ObjectSlot) -> bool {
+        let row = &self.rows[slot.0 as usize];
+        match row.state() {
+            Meta::REGISTERED => true,
+            Meta::INIT => !self.init_uses(row.users).flows.is_empty() || self.namers.contains(slot),
+            _ => false,
+        }
+    }
+
+    /// Those of this many places from one on at which objects stand, and the place after them, unless it is the end.
+    pub fn places(&self, from: u32, rows: usize) -> (impl Iterator<Item = ObjectSlot> + '_, Option<u32>) {
+        let from = (from as usize).min(self.rows.len());
+        let to = from.saturating_add(rows).min(self.rows.len());
+        let taken = (from..to).filter(|place| self.rows[*place].state() != Meta::FREE);
+        (taken.map(|place| ObjectSlot(place as u32)), (to < self.rows.len()).then_some(to as u32))
     }
 
     /// The list of the segments that use a registered object, where it has one.
@@ -309,8 +220,11 @@ impl Objects {
     }
 
     fn write(&mut self, slot: u32, object: &Object) {
+        let init = object.init;
         let (start, shape, users, state) = match &object.state {
-            ObjectState::Allocated { flow, at } => (i128::from(at.as_micros()), 0, flow.0, Meta::ALLOCATED),
+            ObjectState::Allocated { flow, at } => {
+                (i128::from(at.as_micros()), 0, flow.map_or(ANY_FLOW, |flow| flow.0), Meta::ALLOCATED)
+            }
             ObjectState::Registered { range, first, uses } => {
                 let (start, length, end) = parts(range).unwrap_or(EMPTY);
                 let whole_use = match uses.as_slice() {
@@ -322,23 +236,32 @@ impl Objects {
                         let offset = only.start - start;
                         let own_clock = offset != 0 && start.abs() < OWN_CLOCK_NANOS;
                         let origin = if own_clock { Origin::At(start) } else { Origin::Before(offset) };
-                        let shape = self.shapes.acquire(Shape { origin, length, end });
+                        let shape = self.shapes.acquire(Shape { origin, length, end, init });
                         (only.start, shape, only.flow.0, Meta::REGISTERED)
                     }
                     None => {
-                        let shape = self.shapes.acquire(Shape { origin: Origin::Before(0), length, end });
+                        let shape = self.shapes.acquire(Shape { origin: Origin::Before(0), length, end, init });
                         let mut list = UseList { first: *first, uses: uses.clone(), since: Instant::default() };
                         list.uses.sort_unstable();
                         (start, shape, LIST | self.lists.insert(list), Meta::REGISTERED)
                     }
                 }
             }
-            ObjectState::Unreferenced { range, since } => {
+            ObjectState::Unreferenced { range: Some(range), since } => {
                 let (start, length, end) = parts(range).unwrap_or(EMPTY);
-                let shape = self.shapes.acquire(Shape { origin: Origin::Before(0), length, end });
+                let shape = self.shapes.acquire(Shape { origin: Origin::Before(0), length, end, init });
                 let list = UseList { first: None, uses: Uses::new(), since: *since };
                 (start, shape, LIST | self.lists.insert(list), Meta::UNREFERENCED)
             }
+            ObjectState::Unreferenced { range: None, since } => {
+                let uses = InitUses { since: *since, ..InitUses::default() };
+                (0, 0, self.inits.insert(uses), Meta::INIT)
+            }
+            ObjectState::Init { first, flows } => {
+                let uses = InitUses { first: *first, flows: flows.clone(), since: Instant::default() };
+                (0, 0, self.inits.insert(uses), Meta::INIT)
+            }
+            ObjectState::Condemned => (0, 0, 0, Meta::CONDEMNED),
         };
         let start = i64::try_from(start).ok().filter(|narrow| *narrow != WIDE).unwrap_or_else(|| {
             self.wide.insert(slot, start);
@@ -347,6 +270,9 @@ impl Objects {
         let meta = (state << Meta::STATE_SHIFT) | self.pack_details(object);
         let row = &mut self.rows[slot as usize];
         *row = Row { id: row.id, start, shape, users, meta };
+        if let Some(init) = self.init_of(ObjectSlot(slot)) {
+            self.namers.add(init);
+        }
     }
 
     /// Forgets an object that nothing uses. Its slot may be given to another.
@@ -363,6 +289,7 @@ impl Objects {
         {
             self.texts.remove(number);
         }
+        self.rows[slot as usize].meta = Meta::FREE << Meta::STATE_SHIFT;
         self.free.push(slot);
     }
 
@@ -375,9 +302,9 @@ impl Objects {
         self.slots.len()
     }
 
-    /// The range of an object; never before it is registered.
+    /// The range of a media object; never of any other.
     pub fn range(&self, slot: ObjectSlot) -> TimeRange {
-        if self.rows[slot.0 as usize].state() == Meta::ALLOCATED {
+        if !self.rows[slot.0 as usize].is_media() {
             return TimeRange::NEVER;
         }
         let (start, length, end) = self.extent(slot);
@@ -419,11 +346,17 @@ impl Objects {
         if start == WIDE {
             self.wide.remove(&slot);
         }
-        if row.state() != Meta::ALLOCATED {
+        if let Some(init) = self.init_of(ObjectSlot(slot)) {
+            self.namers.remove(init);
+        }
+        if row.is_media() {
             self.shapes.release(shape);
             if users & LIST != 0 {
                 self.lists.remove(users & !LIST);
             }
+        }
+        if row.state() == Meta::INIT {
+            self.inits.remove(users);
         }
         if meta & Meta::DETAILS != 0 {
             self.details.remove(meta & Meta::PAYLOAD_MASK);
@@ -509,7 +442,7 @@ mod tests {
     fn object(state: ObjectState, instances: usize, key_frame_count: Option<u64>) -> Object {
         let address =
             |number| Instance::Uncontrolled { url: format!("https://example.com/{number}"), label: "a".into() };
-        Object { state, instances: (0..instances).map(address).collect(), key_frame_count }
+        Object { state, instances: (0..instances).map(address).collect(), key_frame_count, init: None }
     }
 
     #[test]
@@ -518,26 +451,37 @@ mod tests {
         let range: TimeRange = "[281474976710654:0_281474976710655:0)".parse().unwrap();
         let uses = |starts: &[i128]| starts.iter().map(|start| SegmentUse { flow, start: *start }).collect();
         let states = [
-            object(ObjectState::Allocated { flow, at }, 0, None),
+            object(ObjectState::Allocated { flow: Some(flow), at }, 0, None),
             object(ObjectState::Registered { range, first: Some(flow), uses: uses(&[1 << 70]) }, 1, None),
             object(ObjectState::Registered { range, first: None, uses: uses(&[5, 6, 7]) }, 2, Some(u64::MAX)),
             object(ObjectState::Registered { range, first: Some(flow), uses: uses(&[5]) }, 1, Some(3)),
-            object(ObjectState::Unreferenced { range, since: at }, 0, Some(511)),
+            object(ObjectState::Unreferenced { range: Some(range), since: at }, 0, Some(511)),
+            object(ObjectState::Unreferenced { range: None, since: at }, 1, None),
+            object(ObjectState::Init { first: Some(flow), flows: [(flow, 3)].into() }, 1, None),
+            object(ObjectState::Condemned, 2, None),
         ];
         let mut objects = Objects::default();
+        let init = objects.insert(&"init".parse().unwrap(), &states[6]);
         for text in ["text", "4f79cfd1-c057-47f4-8e4d-1b126ca7bf34"] {
             let id: ObjectId = text.parse().unwrap();
             let slot = objects.insert(&id, &states[0]);
             for state in states.iter().chain(states.iter().rev()) {
                 objects.replace(slot, state);
                 assert_eq!(objects.get(slot), *state);
+                if state.range().is_some() {
+                    let needy = Object { init: Some(init), ..state.clone() };
+                    objects.replace(slot, &needy);
+                    assert_eq!((objects.get(slot), objects.namers.contains(init)), (needy, true));
+                }
             }
             objects.remove(&id);
-            assert_eq!((objects.find(&id), objects.len()), (None, 0));
+            assert_eq!((objects.find(&id), objects.len()), (None, 1));
         }
+        objects.remove(&"init".parse().unwrap());
         let left = [objects.texts.len(), objects.lists.len(), objects.details.len(), objects.shapes.len()];
         assert_eq!((left, objects.text_numbers.len(), objects.wide.len()), ([0; 4], 0, 0));
+        assert_eq!((objects.inits.len(), objects.namers.len()), (0, 0));
         assert_eq!(objects.free.len(), objects.rows.len());
-        assert_eq!(objects.rows.len(), 1, "the row of the first was given to the second");
+        assert_eq!(objects.rows.len(), 2, "the row of the first was given to the second");
     }
 }

@@ -5,7 +5,9 @@ use hashbrown::hash_table::{Entry, HashTable};
 use std::hash::BuildHasher;
 use tapelog_events::time::Clusivity;
 
-/// How long an object's range is, how it ends, and where it starts. A recording has few different ones, so an object
+use super::object::ObjectSlot;
+
+/// How long an object's range is, how it ends, where it starts, and which init object it needs. A recording has few different ones, so an object
 /// refers to its shape by number.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(super) struct Shape {
@@ -13,6 +15,7 @@ pub(super) struct Shape {
     /// From the start of the range to its end, in nanoseconds.
     pub length: i128,
     pub end: Clusivity,
+    pub init: Option<ObjectSlot>,
 }
 
 /// Where the range of an object starts on its own timeline, in nanoseconds.

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use tapelog_events::time::Clusivity;
 
-use super::objects::ObjectSlot;
+use super::object::ObjectSlot;
 
 /// Rows of one chunk at the most. A chunk is small enough to shift on an insertion, and large enough that the map of
 /// chunks costs next to nothing a row.

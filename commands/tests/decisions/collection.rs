@@ -161,6 +161,7 @@ fn events_of_a_member_tell_what_collects_it_and_its_source() {
             source_id: OTHER_SOURCE,
             collected_by: membership(),
             instances: vec![at_address("https://example.com/o1", "elsewhere")],
+            init_objects: Vec::new(),
             segments: vec![stored_segment("o1", "[0:0_1:0)")],
         }
         .into()])

@@ -1,10 +1,10 @@
 //! Flows and the Sources that come and go with them (sections 4, 5.1, 5.2, 9.2 and 10).
 
 use tapelog_commands::inventory::ObjectState;
-use tapelog_commands::{Command, FlowMetadata, FlowProperty, Rejection, State, Technical, TechnicalMetadata};
+use tapelog_commands::{Command, FlowMetadata, FlowProperty, Rejection, State, Technical};
 use tapelog_events::{
     Event, Flow, FlowDeleted, FlowStatus, FlowUpdated, Format, Membership, Outcome, ProfileId, Source, SourceCreated,
-    SourceDeleted, SourceId, TagValue, TimeRange,
+    SourceDeleted, SourceId, TagValue, TechnicalMetadata, TimeRange,
 };
 use uuid::Uuid;
 
@@ -370,7 +370,7 @@ fn a_deleted_flow_takes_its_segments_and_its_source_along() {
         .then_holds(|state| {
             let inventory = state.inventory();
             let object = inventory.object(inventory.object_slot(&object("o2")).unwrap());
-            object.state == ObjectState::Unreferenced { range: range("[1:0_2:0)"), since: NOW }
+            object.state == ObjectState::Unreferenced { range: Some(range("[1:0_2:0)")), since: NOW }
         });
 }
 

@@ -1,16 +1,19 @@
 //! Given these events, when this is asked for, then that happens.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
+use tapelog_commands::inventory::{Object, ObjectState};
 use tapelog_commands::{
-    AllocateStorage, ChosenBy, Command, DeleteFlow, DeleteSegments, FlowMetadata, FlowProperty, Handled,
-    IdempotencyKey, NewSegment, PostSegments, PutFlow, Rejection, Request, RequestShape, SetFlowProperty,
-    SetSourceProperty, SourceProperty, State, Technical, TechnicalMetadata, UncontrolledInstance, handle,
+    AllocateStorage, Cascade, ChosenBy, Command, CondemnObjects, DeleteFlow, DeleteSegments, Expected, FlowMetadata,
+    FlowProperty, Handled, IdempotencyKey, Manner, NewSegment, Patience, PostSegments, PutFlow, Rejection, Request,
+    RequestShape, SetFlowProperty, SetSourceProperty, SourceProperty, State, Technical, UncontrolledInstance, handle,
 };
 use tapelog_events::{
-    CollectionItem, Commit, CommitId, Event, Flow, FlowCreated, FlowId, Format, Instance, InstanceIndexes, Instant,
-    Membership, ObjectId, ObjectsAllocated, Outcome, Segment, SegmentFailure, SegmentFailureKind, SegmentsAdded,
-    SegmentsDeleted, Source, SourceCreated, SourceId, StorageId, Tags, TimeRange, Timestamp,
+    Access, CollectionItem, Commit, CommitId, DataEssence, DeletionRequestId, EssenceParameters, Event, Flow,
+    FlowCreated, FlowId, Format, InitObject, Instance, InstanceIndexes, Instant, Membership, ObjectId,
+    ObjectsAllocated, Outcome, Permission, Segment, SegmentFailure, SegmentFailureKind, SegmentsAdded, SegmentsDeleted,
+    Source, SourceCreated, SourceId, StorageId, Tags, TechnicalMetadata, TimeRange, Timestamp,
 };
 use uuid::Uuid;
 
@@ -21,6 +24,8 @@ pub const SOURCE: SourceId = SourceId::from_uuid(Uuid::from_u128(0xa1));
 pub const OTHER_SOURCE: SourceId = SourceId::from_uuid(Uuid::from_u128(0xa2));
 pub const THIRD_SOURCE: SourceId = SourceId::from_uuid(Uuid::from_u128(0xa3));
 pub const BACKEND: StorageId = StorageId::from_uuid(Uuid::from_u128(0xb1));
+pub const OTHER_BACKEND: StorageId = StorageId::from_uuid(Uuid::from_u128(0xb2));
+pub const DELETION: DeletionRequestId = DeletionRequestId::from_uuid(Uuid::from_u128(0xd1));
 pub const BACKEND_LABEL: &str = "vault";
 
 /// When the given events happened, and who did them under which name.
@@ -67,6 +72,10 @@ impl Given {
         self.when_asked(request(command), NOW)
     }
 
+    pub fn when_by(self, access: &Access, command: Command) -> Then {
+        self.when_asked(requested_by(access, command), NOW)
+    }
+
     pub fn when_asked(mut self, request: Request, now: Instant) -> Then {
         let handled = handle(&mut self.state, &request, now).unwrap();
         Then { handled, state: self.state }
@@ -75,7 +84,30 @@ impl Given {
 
 /// A request without idempotency key.
 pub fn request(command: Command) -> Request {
-    Request { command, commit_id: COMMIT, actor: ACTOR.to_owned(), request_id: None, idempotency: None }
+    requested_by(&Access::Unrestricted, command)
+}
+
+/// A request of somebody who may not do everything.
+pub fn requested_by(access: &Access, command: Command) -> Request {
+    Request {
+        command,
+        commit_id: COMMIT,
+        actor: ACTOR.to_owned(),
+        access: Arc::new(access.clone()),
+        request_id: None,
+        idempotency: None,
+    }
+}
+
+/// May do this with resources of these classes, and everything with those of none.
+pub fn access<const N: usize>(classes: [(&str, &[Permission]); N]) -> Access {
+    let granted = |permissions: &[Permission]| permissions.iter().copied().collect::<BTreeSet<_>>();
+    Access::Classes(classes.map(|(class, permissions)| (class.to_owned(), granted(permissions))).into())
+}
+
+/// Tags that make a resource one of this class.
+pub fn of_class(class: &str) -> Tags {
+    tags([("auth_classes", class)])
 }
 
 pub fn under_key(command: Command, key: u8, digest: u8) -> Request {
@@ -136,6 +168,10 @@ impl Then {
 
     pub fn when(self, command: Command) -> Self {
         Given { state: self.state }.when(command)
+    }
+
+    pub fn when_by(self, access: &Access, command: Command) -> Self {
+        Given { state: self.state }.when_by(access, command)
     }
 
     pub fn when_asked(self, request: Request, now: Instant) -> Self {
@@ -277,9 +313,9 @@ pub fn two_flows() -> Vec<Event> {
     [flow_with_source(FLOW, SOURCE), flow_with_source(OTHER_FLOW, OTHER_SOURCE)].concat()
 }
 
-pub fn allocated<const N: usize>(flow_id: FlowId, object_ids: [&str; N]) -> Event {
+pub fn allocated<const N: usize>(flow_id: impl Into<Option<FlowId>>, object_ids: [&str; N]) -> Event {
     ObjectsAllocated {
-        flow_id,
+        flow_id: flow_id.into(),
         storage_id: BACKEND,
         object_ids: object_ids.map(object).to_vec(),
         content_type: "application/json".to_owned(),
@@ -298,6 +334,7 @@ pub fn stored_segment(object_id: &str, timerange: &str) -> Segment {
         sample_count: None,
         object_timerange: None,
         key_frame_count: None,
+        init_object: None,
         instances: InstanceIndexes::from_slice(&[0]),
     }
 }
@@ -309,7 +346,34 @@ pub fn segments_added(flow_id: FlowId, source_id: SourceId, segments: impl IntoI
         source_id,
         collected_by: Membership::default(),
         instances: vec![on_backend()],
+        init_objects: Vec::new(),
         segments: segments.into_iter().collect(),
+    }
+    .into()
+}
+
+/// [`FLOW`], whose media objects need init objects, with `i1`, `i2` and `o1` to `o3` given out to it.
+pub fn init_flow() -> Vec<Event> {
+    let essence = EssenceParameters::Data(DataEssence { data_type: None, init_segments: Some(true) });
+    let flow = flow_with(|flow| flow.essence_parameters = Some(essence));
+    [flow, vec![allocated(FLOW, ["i1", "i2", "o1", "o2", "o3"])]].concat()
+}
+
+/// Segments of objects that need an init object, on the same backend as it.
+pub fn segments_added_with_init(
+    flow_id: FlowId,
+    source_id: SourceId,
+    init: &str,
+    segments: impl IntoIterator<Item = Segment>,
+) -> Event {
+    let with_init = |segment| Segment { init_object: Some(0), ..segment };
+    SegmentsAdded {
+        flow_id,
+        source_id,
+        collected_by: Membership::default(),
+        instances: vec![on_backend()],
+        init_objects: vec![InitObject { object_id: object(init), instances: InstanceIndexes::from_slice(&[0]) }],
+        segments: segments.into_iter().map(with_init).collect(),
     }
     .into()
 }
@@ -367,7 +431,7 @@ pub fn technical(format: Format) -> TechnicalMetadata {
 }
 
 pub fn put_flow(flow_id: FlowId, metadata: FlowMetadata) -> Command {
-    Command::PutFlow(Box::new(PutFlow { flow_id, metadata }))
+    Command::PutFlow(Box::new(PutFlow { flow_id, expected: Expected::Any, metadata }))
 }
 
 pub fn set(flow_id: FlowId, property: FlowProperty) -> Command {
@@ -379,17 +443,31 @@ pub fn set_source(source_id: SourceId, property: SourceProperty) -> Command {
 }
 
 pub fn delete_flow(flow_id: FlowId) -> Command {
-    Command::DeleteFlow(DeleteFlow { flow_id })
+    Command::DeleteFlow(deletion_of(flow_id))
 }
 
-pub fn allocate<const N: usize>(flow_id: FlowId, object_ids: [&str; N]) -> Command {
-    Command::AllocateStorage(AllocateStorage {
-        flow_id,
+/// For good, with all that depends on it, and at once.
+pub fn deletion_of(flow_id: FlowId) -> DeleteFlow {
+    DeleteFlow { flow_id, cascade: Cascade::Yes, manner: Manner::ForGood, patience: patience(1000) }
+}
+
+pub fn patience(segments: usize) -> Patience {
+    Patience { segments, request_id: DELETION }
+}
+
+pub fn allocate<const N: usize>(flow_id: impl Into<Option<FlowId>>, object_ids: [&str; N]) -> Command {
+    Command::AllocateStorage(allocation(flow_id, object_ids))
+}
+
+pub fn allocation<const N: usize>(flow_id: impl Into<Option<FlowId>>, object_ids: [&str; N]) -> AllocateStorage {
+    AllocateStorage {
+        flow_id: flow_id.into(),
         object_ids: object_ids.map(object).to_vec(),
         chosen_by: ChosenBy::Client,
         storage_id: BACKEND,
+        storage_tags: Tags::new(),
         content_type: None,
-    })
+    }
 }
 
 pub fn new_segment(object_id: &str, timerange: &str) -> NewSegment {
@@ -402,8 +480,13 @@ pub fn new_segment(object_id: &str, timerange: &str) -> NewSegment {
         sample_offset: None,
         sample_count: None,
         key_frame_count: None,
+        init_object_id: None,
         get_urls: Vec::new(),
     }
+}
+
+pub fn new_segment_with_init(object_id: &str, init: &str, timerange: &str) -> NewSegment {
+    NewSegment { init_object_id: Some(object(init)), ..new_segment(object_id, timerange) }
 }
 
 pub fn located(url: &str, label: &str) -> UncontrolledInstance {
@@ -419,12 +502,29 @@ pub fn post_list(flow_id: FlowId, segments: impl IntoIterator<Item = NewSegment>
 }
 
 pub fn post(flow_id: FlowId, segments: Vec<Result<NewSegment, SegmentFailure>>, shape: RequestShape) -> Command {
-    let reserved_labels = Arc::from([BACKEND_LABEL.to_owned()]);
-    Command::PostSegments(PostSegments { flow_id, segments, shape, reserved_labels })
+    Command::PostSegments(PostSegments { flow_id, segments, shape, reserved_labels: reserved_labels() })
+}
+
+pub fn reserved_labels() -> Arc<[String]> {
+    Arc::from([BACKEND_LABEL.to_owned()])
 }
 
 pub fn delete_segments(flow_id: FlowId, timerange: &str, object_id: Option<&str>) -> Command {
-    Command::DeleteSegments(DeleteSegments { flow_id, timerange: range(timerange), object_id: object_id.map(object) })
+    Command::DeleteSegments(DeleteSegments {
+        flow_id,
+        timerange: range(timerange),
+        object_id: object_id.map(object),
+        patience: patience(1000),
+    })
+}
+
+/// Gives up those of these objects that nothing has referred to since before this moment.
+pub fn condemn<const N: usize>(object_ids: [&str; N], before: Instant) -> Command {
+    Command::CondemnObjects(CondemnObjects {
+        object_ids: object_ids.map(object).to_vec(),
+        unregistered_before: before,
+        unreferenced_before: before,
+    })
 }
 
 // What the state shows.
@@ -437,14 +537,19 @@ pub fn listed(state: &State, flow_id: FlowId) -> Vec<(String, String)> {
     segments.map(|segment| (inventory.object_id(segment.object).to_string(), segment.timerange.to_string())).collect()
 }
 
+/// What is known of an object; `None` if nothing is.
+pub fn known(state: &State, object_id: &str) -> Option<Object> {
+    let inventory = state.inventory();
+    inventory.object_slot(&object(object_id)).map(|slot| inventory.object(slot))
+}
+
 /// The Flows that use an object, and the one that did first.
 pub fn users(state: &State, object_id: &str) -> (Vec<FlowId>, Option<FlowId>) {
-    let inventory = state.inventory();
-    let known = inventory.object(inventory.object_slot(&object(object_id)).unwrap());
-    let flow = |slot| inventory.flow_id(slot).unwrap();
+    let flow = |slot| state.inventory().flow_id(slot).unwrap();
+    let known = known(state, object_id).unwrap();
     let first = match known.state {
-        tapelog_commands::inventory::ObjectState::Registered { first, .. } => first.map(flow),
-        _ => None,
+        ObjectState::Registered { first, .. } | ObjectState::Init { first, .. } => first.map(flow),
+        ObjectState::Allocated { .. } | ObjectState::Unreferenced { .. } | ObjectState::Condemned => None,
     };
     (known.uses().iter().map(|usage| flow(usage.flow)).collect(), first)
 }

@@ -2,13 +2,25 @@
 
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+mod account;
+mod asked;
 mod collection;
 mod corrupt;
+mod deletion;
 mod flow;
 mod harness;
 mod idempotency;
+mod init;
+mod instance;
+mod object;
+mod permission;
+mod picture;
+mod profile;
 mod properties;
 mod segment;
+mod segment_tags;
 mod service;
 mod source;
 mod storage;
+mod trash;
+mod webhook;

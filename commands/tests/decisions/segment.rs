@@ -223,6 +223,7 @@ fn an_unknown_object_needs_addresses() {
             source_id: SOURCE,
             collected_by: Membership::default(),
             instances: vec![at_address("https://example.com/x", "elsewhere")],
+            init_objects: Vec::new(),
             segments: vec![stored_segment("x", "[0:0_1:0)")],
         }
         .into()])
@@ -330,6 +331,7 @@ fn addresses_given_with_a_known_object_are_added_to_it() {
             source_id: SOURCE,
             collected_by: Membership::default(),
             instances: vec![on_backend(), at_address("https://example.com/1", "a")],
+            init_objects: Vec::new(),
             segments: vec![
                 Segment { instances: InstanceIndexes::from_slice(&[0, 1]), ..stored_segment("o1", "[0:0_1:0)") },
                 stored_segment("o2", "[1:0_2:0)"),
@@ -466,7 +468,7 @@ fn an_object_stays_while_another_flow_uses_it() {
         let inventory = state.inventory();
         let object: ObjectId = object("o1");
         let object = inventory.object(inventory.object_slot(&object).unwrap());
-        object.state == ObjectState::Unreferenced { range: range("[0:0_1:0)"), since: NOW }
+        object.state == ObjectState::Unreferenced { range: Some(range("[0:0_1:0)")), since: NOW }
     };
     given([flow_with_segments(["[0:0_1:0)"]), other, vec![reuse]].concat())
         .when(delete_segments(FLOW, "_", None))

@@ -24,21 +24,17 @@ fn ids_are_given_out_in_the_order_of_the_request_under_the_flows_container() {
             let inventory = state.inventory();
             let known = inventory.object(inventory.object_slot(&object("b")).unwrap());
             let flow = inventory.flow(FLOW).unwrap();
-            known.state == ObjectState::Allocated { flow, at: NOW } && known.instances.as_slice() == [on_backend()]
+            known.state == ObjectState::Allocated { flow: Some(flow), at: NOW }
+                && known.instances.as_slice() == [on_backend()]
         });
 }
 
 #[test]
 fn a_content_type_that_is_asked_for_comes_before_the_container() {
-    let command = AllocateStorage {
-        flow_id: FLOW,
-        object_ids: vec![object("init")],
-        chosen_by: ChosenBy::Server,
-        storage_id: BACKEND,
-        content_type: text("video/mp4"),
-    };
+    let command =
+        AllocateStorage { chosen_by: ChosenBy::Server, content_type: text("video/mp4"), ..allocation(FLOW, ["init"]) };
     let event = ObjectsAllocated {
-        flow_id: FLOW,
+        flow_id: Some(FLOW),
         storage_id: BACKEND,
         object_ids: vec![object("init")],
         content_type: "video/mp4".to_owned(),
@@ -85,13 +81,8 @@ fn a_request_for_no_objects_gives_none() {
 
 #[test]
 fn a_flow_without_container_has_no_storage() {
-    let command = AllocateStorage {
-        flow_id: FLOW,
-        object_ids: vec![object("a")],
-        chosen_by: ChosenBy::Client,
-        storage_id: BACKEND,
-        content_type: text("video/mp4"),
-    };
+    let command =
+        AllocateStorage { chosen_by: ChosenBy::Client, content_type: text("video/mp4"), ..allocation(FLOW, ["a"]) };
     given(flow_with(|flow| flow.container = None))
         .when(Command::AllocateStorage(command))
         .then_rejected(Rejection::NoContainer(FLOW));

@@ -9,15 +9,56 @@ use crate::model::{address, backend};
 pub const SECOND: i128 = 1_000_000_000;
 pub const FLOWS: u128 = 3;
 pub const OBJECTS: u128 = 6;
+pub const INITS: u128 = 3;
+/// The numbers of init objects begin here, beyond those of all others.
+pub const FIRST_INIT: u128 = 1 << 64;
 
 #[derive(Debug, Clone)]
 pub enum Change {
-    CreateFlow { flow: u128 },
-    RemoveFlow { flow: u128 },
-    Allocate { object: u128, flow: u128, backend: u128 },
+    CreateFlow {
+        flow: u128,
+    },
+    RemoveFlow {
+        flow: u128,
+    },
+    HideFlow {
+        flow: u128,
+    },
+    ShowFlow {
+        flow: u128,
+    },
+    Allocate {
+        object: u128,
+        flow: Option<u128>,
+        backend: u128,
+    },
     Add(Add),
     Run(Run),
-    Delete { flow: u128, range: TimeRange, object: Option<u128> },
+    Delete {
+        flow: u128,
+        range: TimeRange,
+        object: Option<u128>,
+    },
+    /// Tags one of the Flow's segments, whichever that is, or takes its tags away.
+    Tag {
+        flow: u128,
+        segment: usize,
+        value: Option<String>,
+    },
+    AddInstance {
+        object: u128,
+        instance: Instance,
+    },
+    RemoveInstance {
+        object: u128,
+        instance: Instance,
+    },
+    Condemn {
+        object: u128,
+    },
+    Forget {
+        object: u128,
+    },
 }
 
 /// One segment. What it says of its object holds only if the object is new.
@@ -32,6 +73,8 @@ pub struct Add {
     /// Uses from this hundredth of the object, this many hundredths of it; all of it where absent.
     pub part: Option<(i128, i128)>,
     pub key_frame_count: Option<u64>,
+    /// Its init object.
+    pub init: Option<u128>,
     pub instances: Vec<Instance>,
     pub last_duration: Option<i128>,
     pub sample_offset: Option<i64>,
@@ -121,9 +164,21 @@ pub fn clock() -> impl Strategy<Value = Clock> {
     ]
 }
 
+pub fn instance() -> impl Strategy<Value = Instance> {
+    prop_oneof![3 => (0..2u128).prop_map(backend), 1 => (0..2u128).prop_map(address)]
+}
+
+/// Any object, media or init.
+pub fn object() -> impl Strategy<Value = u128> {
+    prop_oneof![2 => 0..OBJECTS, 1 => init()]
+}
+
+pub fn init() -> impl Strategy<Value = u128> {
+    (0..INITS).prop_map(|number| FIRST_INIT + number)
+}
+
 pub fn instances() -> impl Strategy<Value = Vec<Instance>> {
-    let instance = prop_oneof![3 => (0..2u128).prop_map(backend), 1 => (0..2u128).prop_map(address)];
-    prop_oneof![3 => Just(vec![backend(0)]), 1 => prop::collection::vec(instance, 0..3)]
+    prop_oneof![3 => Just(vec![backend(0)]), 1 => prop::collection::vec(instance(), 0..3)]
 }
 
 pub fn add() -> impl Strategy<Value = Add> {
@@ -136,8 +191,9 @@ pub fn add() -> impl Strategy<Value = Add> {
         prop::option::weighted(0.2, any::<i64>()),
     );
     let place = (0..FLOWS, 0..OBJECTS, point(), length, clusivity(), clock());
-    (place, part, key_frames, instances(), samples).prop_map(
-        |((flow, object, start, length, end, clock), part, key_frame_count, instances, samples)| Add {
+    let init = prop::option::weighted(0.4, init());
+    (place, part, (key_frames, init), instances(), samples).prop_map(
+        |((flow, object, start, length, end, clock), part, (key_frame_count, init), instances, samples)| Add {
             flow,
             object,
             start,
@@ -146,6 +202,7 @@ pub fn add() -> impl Strategy<Value = Add> {
             clock,
             part,
             key_frame_count,
+            init,
             instances,
             last_duration: samples.0,
             sample_offset: samples.1,
@@ -166,8 +223,16 @@ pub fn change() -> impl Strategy<Value = Change> {
     prop_oneof![
         6 => (0..FLOWS).prop_map(|flow| Change::CreateFlow { flow }),
         1 => (0..FLOWS).prop_map(|flow| Change::RemoveFlow { flow }),
-        3 => (0..OBJECTS, 0..FLOWS, 0..2u128)
+        1 => (0..FLOWS).prop_map(|flow| Change::HideFlow { flow }),
+        1 => (0..FLOWS).prop_map(|flow| Change::ShowFlow { flow }),
+        3 => (object(), prop::option::weighted(0.8, 0..FLOWS), 0..2u128)
             .prop_map(|(object, flow, backend)| Change::Allocate { object, flow, backend }),
+        2 => (0..FLOWS, 0..8usize, prop::option::weighted(0.8, "[ab]"))
+            .prop_map(|(flow, segment, value)| Change::Tag { flow, segment, value }),
+        1 => (object(), instance()).prop_map(|(object, instance)| Change::AddInstance { object, instance }),
+        1 => (object(), instance()).prop_map(|(object, instance)| Change::RemoveInstance { object, instance }),
+        3 => object().prop_map(|object| Change::Condemn { object }),
+        2 => object().prop_map(|object| Change::Forget { object }),
         12 => add().prop_map(Change::Add),
         1 => run().prop_map(Change::Run),
         4 => (0..FLOWS, window(), prop::option::weighted(0.3, 0..OBJECTS))

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use tapelog_events::time::Clusivity;
-use tapelog_events::{FlowId, Instance, Instant, ObjectId, Segment, StorageId, TimeRange, Timestamp};
+use tapelog_events::{FlowId, Instance, Instant, ObjectId, Segment, StorageId, Tags, TimeRange, Timestamp};
 use uuid::Uuid;
 
 use crate::changes::{Add, Clock};
@@ -44,20 +44,26 @@ pub fn start_of(range: &TimeRange) -> i128 {
     range.start().unwrap().0.as_nanos()
 }
 
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, Default, PartialEq)]
 pub struct Known {
-    /// Its range; `None` while it is only allocated.
+    /// Its range; only of a registered media object.
     pub range: Option<TimeRange>,
-    pub allocated: Option<(FlowId, Instant)>,
+    /// For which Flow, or for any, and when.
+    pub allocated: Option<(Option<FlowId>, Instant)>,
     pub since: Option<Instant>,
     pub first: Option<FlowId>,
     pub instances: Vec<Instance>,
     pub key_frame_count: Option<u64>,
+    /// The init object that it needs.
+    pub init: Option<ObjectId>,
+    pub condemned: bool,
 }
 
 #[derive(Debug, Clone, Default)]
 pub struct Model {
     pub flows: BTreeSet<FlowId>,
+    pub hidden: BTreeSet<FlowId>,
+    pub tags: BTreeMap<(FlowId, i128), Tags>,
     pub segments: Vec<(FlowId, Segment)>,
     pub objects: BTreeMap<ObjectId, Known>,
 }
@@ -70,21 +76,70 @@ impl Model {
         segments
     }
 
-    pub fn uses(&self, object: &ObjectId) -> BTreeSet<(FlowId, i128)> {
-        let users = self.segments.iter().filter(|(_, segment)| segment.object_id == *object);
-        users.map(|(flow, segment)| (*flow, start_of(&segment.timerange))).collect()
+    /// The segments that use each object, by Flow and start.
+    pub fn uses(&self) -> BTreeMap<&ObjectId, BTreeSet<(FlowId, i128)>> {
+        let mut uses: BTreeMap<_, BTreeSet<_>> = BTreeMap::new();
+        for (flow, segment) in &self.segments {
+            uses.entry(&segment.object_id).or_default().insert((*flow, start_of(&segment.timerange)));
+        }
+        uses
     }
 
-    pub fn add(&mut self, flow: FlowId, segment: &Segment, instances: &[Instance]) {
-        let used = !self.uses(&segment.object_id).is_empty();
-        let known = self.objects.entry(segment.object_id.clone()).or_insert(Known {
-            range: None,
-            allocated: None,
-            since: None,
-            first: None,
-            instances: Vec::new(),
-            key_frame_count: None,
-        });
+    /// How many segments of each Flow use media objects that need this init object.
+    pub fn needed(&self, init: &ObjectId) -> BTreeMap<FlowId, u64> {
+        let mut needed = BTreeMap::new();
+        for (flow, segment) in &self.segments {
+            if self.objects[&segment.object_id].init.as_ref() == Some(init) {
+                *needed.entry(*flow).or_default() += 1;
+            }
+        }
+        needed
+    }
+
+    /// The Flows that use each object, one way or the other.
+    pub fn users(&self) -> BTreeMap<ObjectId, BTreeSet<FlowId>> {
+        let mut users: BTreeMap<_, BTreeSet<_>> = BTreeMap::new();
+        for (flow, segment) in &self.segments {
+            let init = &self.objects[&segment.object_id].init;
+            for id in init.iter().chain([&segment.object_id]) {
+                users.entry(id.clone()).or_default().insert(*flow);
+            }
+        }
+        users
+    }
+
+    /// The objects that may be condemned.
+    pub fn unused(&self) -> BTreeSet<ObjectId> {
+        let used: BTreeSet<_> = self.segments.iter().map(|(_, segment)| &segment.object_id).collect();
+        let named: BTreeSet<_> = self.objects.values().filter_map(|known| known.init.as_ref()).collect();
+        let unused =
+            self.objects.iter().filter(|(id, known)| !known.condemned && !used.contains(id) && !named.contains(id));
+        unused.map(|(id, _)| id.clone()).collect()
+    }
+
+    pub fn condemn(&mut self, id: &ObjectId) {
+        if let Some(known) = self.objects.get_mut(id) {
+            let instances = std::mem::take(&mut known.instances);
+            *known = Known { instances, condemned: true, ..Known::default() };
+        }
+    }
+
+    /// An object that was given out, or is one already, becomes an init object that a segment of this Flow needs.
+    fn need(&mut self, flow: FlowId, init: &ObjectId) {
+        let used = !self.needed(init).is_empty();
+        let known = self.objects.get_mut(init).unwrap();
+        (known.allocated, known.since) = (None, None);
+        if !used {
+            known.first = Some(flow);
+        }
+    }
+
+    pub fn add(&mut self, flow: FlowId, segment: &Segment, instances: &[Instance], init: Option<&ObjectId>) {
+        if let Some(init) = init {
+            self.need(flow, init);
+        }
+        let used = self.segments.iter().any(|(_, other)| other.object_id == segment.object_id);
+        let known = self.objects.entry(segment.object_id.clone()).or_default();
         for instance in instances {
             if !known.instances.contains(instance) {
                 known.instances.push(instance.clone());
@@ -95,6 +150,7 @@ impl Model {
             known.allocated = None;
             known.since = None;
             known.first = Some(flow);
+            known.init = init.cloned();
             known.key_frame_count = segment.key_frame_count.or(known.key_frame_count);
         }
         self.segments.push((flow, segment.clone()));
@@ -111,14 +167,17 @@ impl Model {
         };
         let (gone, stays): (Vec<_>, Vec<_>) = std::mem::take(&mut self.segments).into_iter().partition(goes);
         self.segments = stays;
-        for (_, segment) in &gone {
-            let uses = self.uses(&segment.object_id);
-            let known = self.objects.get_mut(&segment.object_id).unwrap();
-            if uses.is_empty() {
-                known.since = Some(at);
-                known.first = None;
-            } else if known.first.is_some_and(|first| !uses.iter().any(|(flow, _)| *flow == first)) {
-                known.first = None;
+        let users = self.users();
+        for (flow, segment) in &gone {
+            self.tags.remove(&(*flow, start_of(&segment.timerange)));
+            let init = self.objects[&segment.object_id].init.clone();
+            for id in init.iter().chain([&segment.object_id]) {
+                let users = users.get(id);
+                let known = self.objects.get_mut(id).unwrap();
+                known.first = known.first.filter(|first| users.is_some_and(|users| users.contains(first)));
+                if users.is_none() {
+                    known.since = Some(at);
+                }
             }
         }
         gone.len()
@@ -157,6 +216,7 @@ impl Model {
             sample_count: add.sample_count,
             object_timerange: (implied != whole).then_some(whole),
             key_frame_count: add.key_frame_count,
+            init_object: None,
             instances: tapelog_events::InstanceIndexes::new(),
         })
     }
