@@ -10,6 +10,7 @@
 
 pub mod checkpoint;
 mod live;
+mod metrics;
 mod projector;
 mod rows;
 pub mod tables;
@@ -18,6 +19,8 @@ pub mod verify;
 pub use live::{Live, ReplaceError, WaitError};
 pub use projector::{Projector, ProjectorStatus};
 pub use tables::{
-    ApplyError, Direction, FlowFilter, FlowView, InvalidCursor, ListedSegment, Page, Paging, SegmentFilter,
-    SegmentPage, SortBy, SourceFilter, SourceView, StoredObject, Tables, TagCondition, TagFilter,
+    ApplyError, Counts, DeletionSort, Direction, FlowFilter, FlowView, InvalidCursor, Listed, ListedInit,
+    ListedSegment, ObjectKind, Page, Paging, ProfileFilter, SegmentFilter, SegmentNameError, SegmentPage, SortBy,
+    SourceFilter, SourceView, StoredObject, Tables, TagCondition, TagFilter, TagStatistics, TagValueStatistics,
+    WebhookFilter,
 };

@@ -2,14 +2,17 @@
 
 use std::error::Error;
 use std::sync::Arc;
+use std::time::Instant;
 
+use prometheus_client::registry::Registry;
 use tapelog_events::{Event, Record, Seq};
 use tapelog_store::log::Head;
 use tapelog_store::sequencer::Delivery;
 use tokio::sync::{mpsc, watch};
 use tokio::task::{JoinHandle, spawn_blocking};
-use tracing::{error, info};
+use tracing::{Instrument as _, debug_span, error, info};
 
+use crate::metrics::Applied;
 use crate::{ApplyError, Live};
 
 /// How the projector is.
@@ -34,6 +37,7 @@ pub enum ProjectorStatus {
 #[derive(Debug, Clone)]
 pub struct Projector {
     status: watch::Receiver<ProjectorStatus>,
+    applied: Applied,
 }
 
 /// Segments in a record from which on applying it takes so long, about a millisecond, that it must not hold up a thread
@@ -44,11 +48,18 @@ impl Projector {
     /// Starts the task. It ends when the sequencer does, or at a record that it cannot apply.
     pub fn start(live: Arc<Live>, deliveries: mpsc::Receiver<Delivery>) -> (Self, JoinHandle<()>) {
         let (changes, status) = watch::channel(ProjectorStatus::Following);
+        let applied = Applied::default();
+        let measured = applied.clone();
         let task = tokio::spawn(async move {
-            let end = follow(&live, deliveries).await;
+            let end = follow(&live, deliveries, &measured).await;
             changes.send_replace(end);
         });
-        (Self { status }, task)
+        (Self { status, applied }, task)
+    }
+
+    /// Puts what is measured of the projector among what is told.
+    pub fn register(&self, registry: &mut Registry) {
+        self.applied.register(registry);
     }
 
     /// How the projector is, and how that changes.
@@ -57,16 +68,19 @@ impl Projector {
     }
 }
 
-async fn follow(live: &Arc<Live>, mut deliveries: mpsc::Receiver<Delivery>) -> ProjectorStatus {
+async fn follow(live: &Arc<Live>, mut deliveries: mpsc::Receiver<Delivery>, applied: &Applied) -> ProjectorStatus {
     while let Some(delivery) = deliveries.recv().await {
         match delivery {
             Delivery::Record(committed) => {
                 let (seq, record) = (committed.head.seq, &committed.record);
-                if let Err(error) = apply(live, committed.head, record).await {
+                let started = Instant::now();
+                let span = debug_span!("apply", %seq, commits = record.commits.len());
+                if let Err(error) = apply(live, committed.head, record).instrument(span).await {
                     error!(%seq, event = first_event(record), error = &error as &dyn Error, "the tables cannot take a record and stay as they are");
                     return ProjectorStatus::Stopped { seq, error };
                 }
                 committed.receipts.release();
+                applied.count(record, started.elapsed());
             }
             Delivery::Confirmed(confirmed) => confirmed.receipts.release(),
         }
@@ -97,7 +111,29 @@ fn segments(record: &Record) -> usize {
             | Event::FlowCreated(_)
             | Event::FlowUpdated(_)
             | Event::FlowDeleted(_)
-            | Event::ObjectsAllocated(_) => 0,
+            | Event::FlowTrashed(_)
+            | Event::FlowRestored(_)
+            | Event::FlowPurged(_)
+            | Event::SegmentTagged(_)
+            | Event::ObjectsAllocated(_)
+            | Event::ObjectsCondemned(_)
+            | Event::ObjectsDeleted(_)
+            | Event::ProfileCreated(_)
+            | Event::InstanceAdded(_)
+            | Event::InstanceRemoved(_)
+            | Event::InstanceErased(_)
+            | Event::CopyRequested(_)
+            | Event::CopyFailed(_)
+            | Event::DeletionRequested(_)
+            | Event::DeletionAdvanced(_)
+            | Event::DeletionForgotten(_)
+            | Event::WebhookCreated(_)
+            | Event::WebhookUpdated(_)
+            | Event::WebhookDeleted(_)
+            | Event::AccountSet(_)
+            | Event::AccountDeleted(_)
+            | Event::TokenIssued(_)
+            | Event::TokenRevoked(_) => 0,
         })
         .fold(0, usize::saturating_add)
 }

@@ -1,13 +1,12 @@
 //! Proof that tables are what the log says: two that should be equal are compared row by row.
 
+use std::convert::Infallible;
 use std::fmt;
 
 use tapelog_events::{Seq, codec};
 use tapelog_store::log::{Head, Log, ReplayError, Unreachable, replay};
 
-use crate::rows::{
-    AnswerRow, Contents, FlowCollectionRow, FlowRow, ObjectRow, Row, SegmentRow, SourceCollectionRow, SourceRow, TagRow,
-};
+use crate::rows::{Contents, Row, TableVisitor, visit_tables};
 use crate::tables::partition::Partition;
 use crate::{ApplyError, Tables};
 
@@ -52,28 +51,30 @@ impl fmt::Display for Difference {
 impl Tables {
     /// What each table comes to.
     pub fn digest(&self) -> Vec<TableDigest> {
-        let contents = Contents::of(self);
-        vec![
-            digest::<SourceRow>(&contents),
-            digest::<SourceCollectionRow>(&contents),
-            digest::<FlowRow>(&contents),
-            digest::<FlowCollectionRow>(&contents),
-            digest::<TagRow>(&contents),
-            digest::<AnswerRow>(&contents),
-            digest::<SegmentRow>(&contents),
-            digest::<ObjectRow>(&contents),
-        ]
+        let mut digester = Digester { contents: Contents::of(self), digests: Vec::new() };
+        let Ok(()) = visit_tables(&mut digester);
+        digester.digests
     }
 }
 
-fn digest<R: Row>(contents: &Contents<'_>) -> TableDigest {
-    let mut hasher = blake3::Hasher::new();
-    let mut rows = 0;
-    for row in R::DIVISION.parts().flat_map(|part| R::rows(contents, part)) {
-        hasher.update(&codec::encode_value(&row));
-        rows += 1;
+struct Digester<'a> {
+    contents: Contents<'a>,
+    digests: Vec<TableDigest>,
+}
+
+impl TableVisitor for Digester<'_> {
+    type Error = Infallible;
+
+    fn visit<R: Row>(&mut self) -> Result<(), Infallible> {
+        let mut hasher = blake3::Hasher::new();
+        let mut rows = 0;
+        for row in R::DIVISION.parts().flat_map(|part| R::rows(&self.contents, part)) {
+            hasher.update(&codec::encode_value(&row));
+            rows += 1;
+        }
+        self.digests.push(TableDigest { table: R::TABLE, rows, blake3: hasher.finalize() });
+        Ok(())
     }
-    TableDigest { table: R::TABLE, rows, blake3: hasher.finalize() }
 }
 
 /// The first difference between the contents of two tables, wherever in the log they stand; `None` when they are equal.
@@ -87,19 +88,24 @@ pub fn first_difference(left: &Tables, right: &Tables) -> Option<Difference> {
         let row = "what is said of the store".to_owned();
         return Some(Difference { table: "service", row, left: Some(left_facts), right: Some(right_facts) });
     }
-    let (left, right) = (Contents::of(left), Contents::of(right));
-    difference::<SourceRow>(&left, &right)
-        .or_else(|| difference::<SourceCollectionRow>(&left, &right))
-        .or_else(|| difference::<FlowRow>(&left, &right))
-        .or_else(|| difference::<FlowCollectionRow>(&left, &right))
-        .or_else(|| difference::<TagRow>(&left, &right))
-        .or_else(|| difference::<AnswerRow>(&left, &right))
-        .or_else(|| difference::<SegmentRow>(&left, &right))
-        .or_else(|| difference::<ObjectRow>(&left, &right))
+    let mut comparer = Comparer { left: Contents::of(left), right: Contents::of(right) };
+    visit_tables(&mut comparer).err()
 }
 
-fn difference<R: Row>(left: &Contents<'_>, right: &Contents<'_>) -> Option<Difference> {
-    R::DIVISION.parts().find_map(|part| difference_in_part::<R>(left, right, part))
+struct Comparer<'a> {
+    left: Contents<'a>,
+    right: Contents<'a>,
+}
+
+impl TableVisitor for Comparer<'_> {
+    /// What ends the comparison.
+    type Error = Difference;
+
+    fn visit<R: Row>(&mut self) -> Result<(), Difference> {
+        let Self { left, right } = self;
+        let difference = R::DIVISION.parts().find_map(|part| difference_in_part::<R>(left, right, part));
+        difference.map_or(Ok(()), Err)
+    }
 }
 
 fn difference_in_part<R: Row>(left: &Contents<'_>, right: &Contents<'_>, part: Partition) -> Option<Difference> {

@@ -113,6 +113,27 @@ pub enum NatsServerError {
     },
 }
 
+/// A nats-server that could be started.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Installed {
+    /// The program.
+    pub program: PathBuf,
+    /// Its version.
+    pub version: Version,
+    /// What an acknowledgement of it would mean.
+    pub durability: Durability,
+}
+
+/// Finds what [`NatsServer::start`] would start, and starts nothing.
+///
+/// # Errors
+/// When there is no program, or it or the configuration cannot be used.
+pub async fn installed(settings: &NatsServerSettings) -> Result<Installed, NatsServerError> {
+    let Program { path, version } = Program::find(settings.program.as_deref()).await?;
+    let (_, durability) = config::text(settings.config.as_deref(), version, &Secret::random())?;
+    Ok(Installed { program: path, version, durability })
+}
+
 /// A running server. Dropping it stops the server as well, without waiting for it.
 pub struct NatsServer {
     url: String,

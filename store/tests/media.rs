@@ -12,8 +12,8 @@ use aws_sdk_s3::presigning::PresigningConfig;
 use bytes::Bytes;
 use reqwest::{Client, Method, StatusCode};
 use tapelog_store::media::{
-    Addressing, LocalCredentials, LocalS3, LocalS3Error, LocalS3Settings, MediaError, MediaStore, S3Settings, Secret,
-    object_key,
+    Addressing, FetchError, FetchSettings, Fetcher, LocalCredentials, LocalS3, LocalS3Error, LocalS3Settings,
+    MediaError, MediaMetrics, MediaStore, S3Settings, Secret, object_key,
 };
 use tempfile::TempDir;
 use tokio::io::AsyncWriteExt as _;
@@ -81,6 +81,7 @@ fn s3_settings(endpoint: &str, addressing: Addressing) -> S3Settings {
         secret: Secret::new("a secret"),
         addressing,
         url_validity: VALIDITY,
+        metrics: MediaMetrics::default(),
     }
 }
 
@@ -309,6 +310,44 @@ async fn the_client_stores_reads_and_deletes_and_objects_outlive_a_restart() {
     store.delete("folder/key").await.unwrap();
     store.delete("folder/key").await.unwrap();
     assert!(matches!(store.get("folder/key").await, Err(MediaError::NotFound { .. })));
+}
+
+#[tokio::test]
+async fn an_object_is_copied_from_one_backend_to_another() {
+    let (from, to) = (Fixture::start().await, Fixture::start().await);
+    let bytes = Bytes::from((0..3_000_000_u32).map(|n| (n % 251) as u8).collect::<Vec<_>>());
+    from.store.put("key", "video/mp2t", bytes.clone()).await.unwrap();
+    to.store.copy_from(&from.store, "key").await.unwrap();
+    assert_eq!(to.store.get("key").await.unwrap(), bytes);
+    assert_eq!(to.store.head("key").await.unwrap().content_type.as_deref(), Some("video/mp2t"));
+    let missing = to.store.copy_from(&from.store, "missing").await;
+    assert!(matches!(missing, Err(MediaError::NotFound { .. })), "{missing:?}");
+}
+
+#[tokio::test]
+async fn what_a_client_names_is_fetched_from_public_addresses_only_unless_a_setting_says_otherwise() {
+    let (from, to) = (Fixture::start().await, Fixture::start().await);
+    from.store.put("key", "video/mp2t", Bytes::from_static(b"0123456789")).await.unwrap();
+    let fetcher = |allow_private, most_bytes| Fetcher::new(FetchSettings { allow_private, most_bytes });
+    let url = from.get_url("key");
+    let careful = fetcher(false, 10);
+    for private in [url.clone(), url.replace("127.0.0.1", "localhost"), "http://[::ffff:10.0.0.1]/".to_owned()] {
+        let refused = to.store.fetch_from_url(&careful, &private, "copy").await.unwrap_err();
+        assert!(matches!(refused, FetchError::Private) && !refused.may_pass(), "{private}: {refused:?}");
+    }
+    for wrong in ["ftp://a.example/b", "http://user:password@a.example/", "a/b", "data:,x"] {
+        let refused = to.store.fetch_from_url(&careful, wrong, "copy").await;
+        assert!(matches!(refused, Err(FetchError::Url)), "{wrong}: {refused:?}");
+    }
+    let long = to.store.fetch_from_url(&fetcher(true, 9), &url, "copy").await;
+    assert!(matches!(long, Err(FetchError::TooLong { length: 10, most: 9 })), "{long:?}");
+    let missing = to.store.fetch_from_url(&fetcher(true, 10), &from.get_url("missing"), "copy").await;
+    assert!(matches!(missing, Err(FetchError::Status(404))), "{missing:?}");
+    assert!(matches!(to.store.head("copy").await, Err(MediaError::NotFound { .. })));
+
+    to.store.fetch_from_url(&fetcher(true, 10), &url, "copy").await.unwrap();
+    assert_eq!(to.store.get("copy").await.unwrap(), Bytes::from_static(b"0123456789"));
+    assert_eq!(to.store.head("copy").await.unwrap().content_type.as_deref(), Some("video/mp2t"));
 }
 
 #[tokio::test]

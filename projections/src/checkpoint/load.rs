@@ -1,5 +1,6 @@
 //! Loading a checkpoint: the tables exactly as they were.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::mpsc::{SyncSender, sync_channel};
 use std::thread;
@@ -8,24 +9,28 @@ use bytes::Bytes;
 use hashbrown::HashMap;
 use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 use tapelog_commands::inventory::{
-    Contradiction, FlowSlot, Inventory, Object, ObjectState, SegmentUse, StoredSegment, Uses,
+    Contradiction, FlowSlot, Inventory, Object, ObjectSlot, ObjectState, SegmentUse, StoredSegment, Uses,
 };
-use tapelog_commands::{Corrupt, Memory, State, StateParts};
-use tapelog_events::{FlowId, Instant};
+use tapelog_commands::{Corrupt, Memory, RegistryParts, State, StateParts, TrashedFlow};
+use tapelog_events::{FlowId, Instant, Tags, Timestamp};
 use uuid::Uuid;
 
 use super::folder::{FileError, Folder, Stored};
-use super::manifest::{FORMAT, Manifest, PartFile};
+use super::manifest::{FORMAT, Manifest, PartFile, Version};
 use crate::Tables;
-use crate::rows::{AnswerRow, Batch, FlowRow, Malformed, ObjectRow, ObjectRowState, SegmentRow, SourceRow, StoredRow};
-use crate::tables::partition::{Changes, Partition};
+use crate::rows::{
+    AnswerRow, Batch, Document, DocumentRow, ErrandRow, FlowRow, Malformed, ObjectRow, ObjectRowState, Row, SegmentRow,
+    SegmentTagRow, SourceRow, StoredRow, Trashed,
+};
+use crate::tables::changes::Changes;
+use crate::tables::partition::Partition;
 
 /// Why a checkpoint cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum LoadError {
     #[error("manifest cannot be read")]
     Manifest(#[from] serde_json::Error),
-    #[error("checkpoint has format {0}, which this version of tapelog does not know")]
+    #[error("checkpoint has format {0}, and this version of tapelog reads {FORMAT} alone")]
     Format(u16),
     #[error(transparent)]
     File(#[from] FileError),
@@ -53,16 +58,28 @@ impl From<Contradiction> for LoadError {
 
 /// Reads the manifest in this file and the tables that it stands for.
 pub(super) fn load(folder: &Folder, manifest_name: &str) -> Result<(Manifest, Tables), LoadError> {
-    let manifest: Manifest = serde_json::from_slice(&folder.read_any(manifest_name)?)?;
-    if manifest.format != FORMAT {
-        return Err(LoadError::Format(manifest.format));
+    let text = folder.read_any(manifest_name)?;
+    let Version { format } = serde_json::from_slice(&text)?;
+    if format != FORMAT {
+        return Err(LoadError::Format(format));
     }
+    let manifest: Manifest = serde_json::from_slice(&text)?;
     let mut loader = Loader { folder, manifest: &manifest, changes: Changes::default() };
     let sources = loader.rows::<SourceRow>()?;
     let flows = loader.rows::<FlowRow>()?;
     let answers = loader.rows::<AnswerRow>()?;
     let inventory = loader.inventory(&flows)?;
-    let changes = loader.changes;
+    let mut registry = RegistryParts {
+        profiles: loader.documents()?,
+        webhooks: loader.documents()?,
+        deletions: loader.documents()?,
+        accounts: loader.documents()?,
+        tokens: loader.documents()?,
+        errands: loader.rows::<ErrandRow>()?.into_iter().map(|row| (row.key(), row.errand())).collect(),
+        trash: Vec::new(),
+    };
+    let mut changes = loader.changes;
+    (changes.service, changes.instances) = (manifest.service_changed, manifest.instances_changed);
 
     let mut memory = Memory::default();
     for answer in &answers {
@@ -70,15 +87,26 @@ pub(super) fn load(folder: &Folder, manifest_name: &str) -> Result<(Manifest, Ta
     }
     // The file is as old as the last answer; what it holds may have been forgotten since.
     memory.trim(manifest.time);
+    let mut shown = Vec::new();
+    for FlowRow { flow, segments_updated, trashed } in flows {
+        let flow = Arc::unwrap_or_clone(flow);
+        match trashed {
+            None => shown.push((flow, segments_updated)),
+            Some(Trashed { at, source }) => {
+                registry.trash.push(TrashedFlow { flow, segments_updated, source, at });
+            }
+        }
+    }
     let state = State::restore(StateParts {
         incarnation: manifest.incarnation,
         name: manifest.name.clone(),
         description: manifest.description.clone(),
         time: manifest.time,
-        flows: flows.into_iter().map(|row| (Arc::unwrap_or_clone(row.flow), row.segments_updated)).collect(),
+        flows: shown,
         sources: sources.into_iter().map(|row| Arc::unwrap_or_clone(row.source)).collect(),
         inventory,
         memory,
+        registry,
     })?;
     let tables = Tables::restore(manifest.head(), state, changes);
     Ok((manifest, tables))
@@ -99,6 +127,10 @@ impl Loader<'_> {
             Ok(())
         })?;
         Ok(rows)
+    }
+
+    fn documents<D: Document + Send>(&mut self) -> Result<Vec<D>, LoadError> {
+        Ok(self.rows()?.into_iter().map(|DocumentRow(document)| document).collect())
     }
 
     /// Hands over the rows of a table, part after part. A thread reads ahead, which takes about as long as what is done
@@ -126,7 +158,8 @@ impl Loader<'_> {
         let mut references = 0;
         self.each_row(|row: ObjectRow| {
             references += row.uses.len();
-            let object = slots.object(&row)?;
+            let init = row.init_object_id.as_ref().map(|id| inventory.restore_init(id));
+            let object = slots.object(&row, init)?;
             inventory.restore_object(&row.id, &object);
             Ok(())
         })?;
@@ -142,6 +175,14 @@ impl Loader<'_> {
             };
             Ok(inventory.restore_segment(slots.known(row.flow_id)?, &segment)?)
         })?;
+        let mut tags: BTreeMap<(FlowId, Timestamp), Tags> = BTreeMap::new();
+        self.each_row(|row: SegmentTagRow| {
+            tags.entry((row.flow_id, row.start)).or_default().insert(row.name, row.value);
+            Ok(())
+        })?;
+        for ((flow_id, start), tags) in &tags {
+            inventory.tag_segment(slots.known(*flow_id)?, *start, tags)?;
+        }
         let segments = inventory.segment_count();
         if references != segments {
             return Err(LoadError::References { references, segments });
@@ -202,22 +243,27 @@ impl Slots {
     }
 
     /// An object as the inventory keeps it.
-    fn object(&self, row: &ObjectRow) -> Result<Object, Contradiction> {
+    fn object(&self, row: &ObjectRow, init: Option<ObjectSlot>) -> Result<Object, Contradiction> {
+        let first = |id: Option<FlowId>| id.map(|id| self.known(id)).transpose();
         let state = match row.state {
             ObjectRowState::Allocated { flow_id, at } => {
                 let known = flow_id.and_then(|id| self.slots.get(&id).copied());
-                ObjectState::Allocated { flow: known.unwrap_or(self.departed), at }
+                ObjectState::Allocated { flow: Some(known.unwrap_or(self.departed)), at }
             }
-            ObjectRowState::Registered { range, first } => {
+            ObjectRowState::AllocatedToAny { at } => ObjectState::Allocated { flow: None, at },
+            ObjectRowState::Registered { range, first: id } => {
                 let mut uses = Uses::new();
                 for usage in &row.uses {
                     uses.push(SegmentUse { start: usage.start.as_nanos(), flow: self.known(usage.flow_id)? });
                 }
-                ObjectState::Registered { range, first: first.map(|id| self.known(id)).transpose()?, uses }
+                ObjectState::Registered { range, first: first(id)?, uses }
             }
+            // Which Flows use it comes of their segments.
+            ObjectRowState::Init { first: id } => ObjectState::Init { first: first(id)?, flows: BTreeMap::new() },
             ObjectRowState::Unreferenced { range, since } => ObjectState::Unreferenced { range, since },
+            ObjectRowState::Condemned => ObjectState::Condemned,
         };
-        Ok(Object { state, instances: row.instances.clone(), key_frame_count: row.key_frame_count })
+        Ok(Object { state, instances: row.instances.clone(), key_frame_count: row.key_frame_count, init })
     }
 }
 

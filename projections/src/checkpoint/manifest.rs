@@ -10,7 +10,14 @@ use super::folder::{FileError, Folder, Stored};
 use crate::tables::partition::Partition;
 
 /// The version of files and manifest that is written and read.
-pub(super) const FORMAT: u16 = 1;
+pub(super) const FORMAT: u16 = 2;
+
+/// What of a manifest every version of tapelog writes.
+#[derive(Debug, Deserialize)]
+pub(super) struct Version {
+    /// See [`FORMAT`].
+    pub format: u16,
+}
 
 /// One checkpoint.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -32,6 +39,10 @@ pub(super) struct Manifest {
     pub name: Option<String>,
     /// The store's description.
     pub description: Option<String>,
+    /// The record that changed name or description last.
+    pub service_changed: Seq,
+    /// The record that changed the instances of objects in use last.
+    pub instances_changed: Seq,
     /// The files of each table. A part without rows has none.
     pub tables: BTreeMap<String, Vec<PartFile>>,
 }

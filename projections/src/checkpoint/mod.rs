@@ -4,9 +4,10 @@
 //! objects are divided by the hash of an id, and a part that did not change since the checkpoint before is referred to
 //! again. The checkpoint before is kept, for a start after which the newest turns out to be damaged.
 //!
-//! The files can be read by anything that reads Parquet: `flows`, `sources`, `tags`, `flow_collections`,
-//! `source_collections`, `segments`, `objects` (each with the segments that refer to it), `answers`. Media time stands in
-//! columns of seconds and nanoseconds.
+//! The files can be read by anything that reads Parquet: `flows` (those that were put aside have `trashed_at`), `sources`,
+//! `tags`, `flow_collections`, `source_collections`, `segments`, `segment_tags`, `objects` (each with the segments that
+//! refer to it), `profiles`, `webhooks`, `deletion_requests`, `accounts`, `tokens`, `errands`, `answers`. Media time
+//! stands in columns of seconds and nanoseconds. Secrets are not in them: only hashes, and what is sealed.
 
 mod folder;
 mod load;
@@ -94,6 +95,8 @@ impl Checkpoints {
             time: tables.state().time(),
             name: name.map(str::to_owned),
             description: description.map(str::to_owned),
+            service_changed: tables.changes().service,
+            instances_changed: tables.changes().instances,
             tables: write::write_tables(&self.folder, base.as_ref(), tables)?,
         };
         manifest.store(&self.folder)?;
@@ -104,8 +107,8 @@ impl Checkpoints {
         Ok(written)
     }
 
-    /// The tables of the newest checkpoint that is whole; `None` where there is none. One that is damaged is passed
-    /// over with a warning, for the one before. Blocks.
+    /// The tables of the newest checkpoint that is whole; `None` where there is none. One that is damaged, or that another
+    /// version of tapelog wrote in another form, is passed over with a warning, for the one before. Blocks.
     ///
     /// # Errors
     /// When the folder cannot be read.
@@ -125,6 +128,9 @@ impl Checkpoints {
                     warn!(folder = %self.folder.path().display(), manifest = name, error, "passed over a checkpoint");
                 }
             }
+        }
+        if !manifests.is_empty() {
+            warn!(folder = %self.folder.path().display(), "no checkpoint can be used: the tables are built from the log");
         }
         Ok(None)
     }

@@ -13,10 +13,7 @@ use tapelog_events::Seq;
 use super::folder::{FileError, Folder};
 use super::manifest::{Manifest, PartFile};
 use crate::Tables;
-use crate::rows::{
-    AnswerRow, Column, Contents, FlowCollectionRow, FlowRow, ObjectRow, Row, SegmentRow, SourceCollectionRow,
-    SourceRow, TagRow,
-};
+use crate::rows::{Column, Contents, Row, TableVisitor, visit_tables};
 
 /// A checkpoint was not written. The one before is as it was.
 #[derive(Debug, thiserror::Error)]
@@ -49,14 +46,7 @@ pub(super) fn write_tables(
 ) -> Result<BTreeMap<String, Vec<PartFile>>, WriteError> {
     let contents = Contents::of(tables);
     let mut writer = Writer { folder, base, tables, contents, files: BTreeMap::new() };
-    writer.write::<SourceRow>()?;
-    writer.write::<SourceCollectionRow>()?;
-    writer.write::<FlowRow>()?;
-    writer.write::<FlowCollectionRow>()?;
-    writer.write::<TagRow>()?;
-    writer.write::<AnswerRow>()?;
-    writer.write::<SegmentRow>()?;
-    writer.write::<ObjectRow>()?;
+    visit_tables(&mut writer)?;
     folder.sync()?;
     Ok(writer.files)
 }
@@ -69,8 +59,10 @@ struct Writer<'a> {
     files: BTreeMap<String, Vec<PartFile>>,
 }
 
-impl Writer<'_> {
-    fn write<R: Row>(&mut self) -> Result<(), WriteError> {
+impl TableVisitor for Writer<'_> {
+    type Error = WriteError;
+
+    fn visit<R: Row>(&mut self) -> Result<(), WriteError> {
         let mut files = Vec::new();
         for part in R::DIVISION.parts() {
             let changed = R::changed(self.tables.changes(), part);

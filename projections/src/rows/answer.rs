@@ -1,11 +1,12 @@
 //! Answers that are remembered by idempotency key.
 
 use serde::Serialize;
-use tapelog_events::{Idempotency, Instant, Seq, codec};
+use tapelog_events::{Idempotency, Instant, Seq};
 
 use super::columns::required;
 use super::{Batch, Column, Contents, Division, Malformed, Row, Rows, StoredRow};
-use crate::tables::partition::{Changes, Partition};
+use crate::tables::changes::Changes;
+use crate::tables::partition::Partition;
 
 /// A remembered answer.
 #[derive(Debug, PartialEq, Serialize)]
@@ -42,14 +43,14 @@ impl Row for AnswerRow {
         vec![
             Column::uint64("place", rows.iter().map(|row| Some(row.place))).required(),
             Column::instant("at", rows.iter().map(|row| Some(row.at))).required(),
-            Column::binary("document", rows.iter().map(|row| codec::encode_value(&row.entry))),
+            Column::documents(rows.iter().map(|row| &row.entry)),
         ]
     }
 }
 
 impl StoredRow for AnswerRow {
     fn read(batch: &Batch) -> Result<Vec<Self>, Malformed> {
-        let entries = batch.documents("document")?;
+        let entries = batch.documents()?;
         let columns = batch.uint64("place")?.into_iter().zip(batch.instant("at")?).zip(entries);
         columns
             .map(|((place, at), entry)| Ok(Self { place: required(place, "place")?, at: required(at, "at")?, entry }))

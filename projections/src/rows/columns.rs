@@ -11,7 +11,9 @@ use arrow::array::{
 use arrow::buffer::OffsetBuffer;
 use arrow::datatypes::Field;
 use arrow::error::ArrowError;
-use tapelog_events::codec::DecodeError;
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use tapelog_events::codec::{self, DecodeError};
 use tapelog_events::time::Clusivity;
 use tapelog_events::{Instant, TimeRange, Timestamp};
 
@@ -33,6 +35,7 @@ pub(crate) enum Malformed {
 const START: [&str; 2] = ["start_seconds", "start_nanoseconds"];
 const END: [&str; 2] = ["end_seconds", "end_nanoseconds"];
 const END_INCLUSIVE: &str = "end_inclusive";
+const DOCUMENT: &str = "document";
 
 /// A named column.
 pub(crate) struct Column {
@@ -61,8 +64,13 @@ impl Column {
         Self::text(name, values.map(|value| value.map(|value| value.to_string())))
     }
 
-    pub fn binary(name: &'static str, values: impl Iterator<Item = Vec<u8>>) -> Self {
-        Self::new(name, BinaryArray::from_iter_values(values)).required()
+    pub fn binary(name: &'static str, values: impl Iterator<Item = Option<Vec<u8>>>) -> Self {
+        Self::new(name, values.collect::<BinaryArray>())
+    }
+
+    /// Values in the log's form, of which every row has one.
+    pub fn documents<'a, T: Serialize + 'a>(values: impl Iterator<Item = &'a T>) -> Self {
+        Self::binary(DOCUMENT, values.map(|value| Some(codec::encode_value(value)))).required()
     }
 
     pub fn boolean(name: &'static str, values: impl Iterator<Item = Option<bool>>) -> Self {
@@ -173,12 +181,18 @@ impl Batch {
         Ok((bounds.collect(), Self(RecordBatch::from(things))))
     }
 
-    /// Documents in the log's form.
-    pub fn documents<T: serde::de::DeserializeOwned>(&self, name: &'static str) -> Result<Vec<T>, Malformed> {
+    /// Values in the log's form, of which every row has one.
+    pub fn documents<T: DeserializeOwned>(&self) -> Result<Vec<T>, Malformed> {
+        let documents = self.optional_documents(DOCUMENT)?.into_iter();
+        documents.map(|document| required(document, DOCUMENT)).collect()
+    }
+
+    /// Values in the log's form.
+    pub fn optional_documents<T: DeserializeOwned>(&self, name: &'static str) -> Result<Vec<Option<T>>, Malformed> {
         let column: &BinaryArray = self.column(name)?;
         let decode = |bytes: Option<&[u8]>| {
-            let bytes = bytes.ok_or(Malformed::Missing(name))?;
-            tapelog_events::codec::decode_value(bytes).map_err(|source| Malformed::Document { column: name, source })
+            let document = bytes.map(codec::decode_value).transpose();
+            document.map_err(|source| Malformed::Document { column: name, source })
         };
         column.iter().map(decode).collect()
     }

@@ -3,17 +3,30 @@
 use std::sync::Arc;
 
 use serde::Serialize;
-use tapelog_events::{EssenceParameters, Flow, FlowId, FlowStatus, Instant, Seq, codec};
+use tapelog_events::{EssenceParameters, Flow, FlowId, FlowStatus, Instant, Seq, Source, codec};
 
+use super::columns::required;
 use super::{Batch, Column, Contents, Division, Malformed, Row, Rows, StoredRow, sorted_by_key};
-use crate::tables::partition::{Changes, Partition};
+use crate::tables::changes::Changes;
+use crate::tables::partition::Partition;
 
-/// A Flow.
+/// A Flow, which may have been put aside.
 #[derive(Debug, PartialEq, Serialize)]
 pub(crate) struct FlowRow {
     pub flow: Arc<Flow>,
     pub segments_updated: Option<Instant>,
+    pub trashed: Option<Trashed>,
 }
+
+/// What is known of a Flow that was put aside. See [`tapelog_commands::TrashedFlow`].
+#[derive(Debug, PartialEq, Serialize)]
+pub(crate) struct Trashed {
+    pub at: Instant,
+    pub source: Source,
+}
+
+const TRASHED_AT: &str = "trashed_at";
+const TRASHED_SOURCE: &str = "trashed_source";
 
 impl Row for FlowRow {
     const TABLE: &'static str = "flows";
@@ -29,17 +42,27 @@ impl Row for FlowRow {
     }
 
     fn rows<'a>(contents: &'a Contents<'_>, _: Partition) -> Rows<'a, Self> {
-        let flows = contents.tables.state().flows();
-        let rows = flows.map(|state| Self { flow: Arc::clone(&state.flow), segments_updated: state.segments_updated });
-        Box::new(sorted_by_key(rows, Self::key).into_iter())
+        let shown = contents.tables.state().flows().map(|state| Self {
+            flow: Arc::clone(&state.flow),
+            segments_updated: state.segments_updated,
+            trashed: None,
+        });
+        let trashed = contents.tables.registry().trash.values().map(|trashed| Self {
+            flow: Arc::new(trashed.flow.clone()),
+            segments_updated: trashed.segments_updated,
+            trashed: Some(Trashed { at: trashed.at, source: trashed.source.clone() }),
+        });
+        Box::new(sorted_by_key(shown.chain(trashed), Self::key).into_iter())
     }
 
     fn changed(changes: &Changes, _: Partition) -> Seq {
-        changes.flows
+        changes.flows.max(changes.trash)
     }
 
     fn columns(rows: &[Self]) -> Vec<Column> {
         let flows = || rows.iter().map(|row| &*row.flow);
+        let trashed_sources =
+            rows.iter().map(|row| row.trashed.as_ref().map(|trashed| codec::encode_value(&trashed.source)));
         let frames = || flows().map(|flow| flow.essence_parameters.as_ref().and_then(EssenceParameters::frame_size));
         vec![
             Column::display("id", flows().map(|flow| Some(flow.id))).required(),
@@ -63,20 +86,31 @@ impl Row for FlowRow {
             Column::instant("created", flows().map(|flow| Some(flow.created))).required(),
             Column::instant("metadata_updated", flows().map(|flow| Some(flow.metadata_updated))).required(),
             Column::instant("segments_updated", rows.iter().map(|row| row.segments_updated)),
-            Column::binary("document", flows().map(codec::encode_value)),
+            Column::instant(TRASHED_AT, rows.iter().map(|row| row.trashed.as_ref().map(|trashed| trashed.at))),
+            Column::documents(flows()),
+            Column::binary(TRASHED_SOURCE, trashed_sources),
         ]
     }
 }
 
 impl StoredRow for FlowRow {
     fn read(batch: &Batch) -> Result<Vec<Self>, Malformed> {
-        let flows = batch.documents("document")?.into_iter();
-        let rows = flows.zip(batch.instant("segments_updated")?);
-        Ok(rows.map(|(flow, segments_updated)| Self { flow: Arc::new(flow), segments_updated }).collect())
+        let flows = batch.documents()?.into_iter().zip(batch.instant("segments_updated")?);
+        let trashed = batch.instant(TRASHED_AT)?.into_iter().zip(batch.optional_documents(TRASHED_SOURCE)?);
+        flows
+            .zip(trashed)
+            .map(|((flow, segments_updated), trashed)| {
+                let trashed = match trashed {
+                    (None, _) => None,
+                    (Some(at), source) => Some(Trashed { at, source: required(source, TRASHED_SOURCE)? }),
+                };
+                Ok(Self { flow: Arc::new(flow), segments_updated, trashed })
+            })
+            .collect()
     }
 
     fn note_change(changes: &mut Changes, _: Partition, seq: Seq) {
-        changes.flows = seq;
+        (changes.flows, changes.trash) = (seq, seq);
     }
 }
 

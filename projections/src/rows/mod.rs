@@ -5,8 +5,10 @@
 
 mod answer;
 mod columns;
+mod errand;
 mod flow;
 mod object;
+mod registry;
 mod segment;
 mod source;
 mod tag;
@@ -15,18 +17,21 @@ use std::fmt::Debug;
 
 use serde::Serialize;
 use tapelog_commands::inventory::{Inventory, ObjectSlot};
-use tapelog_events::{FlowId, ObjectId, Seq};
+use tapelog_events::{Account, DeletionRequest, FlowId, ObjectId, Profile, Seq, Token, Webhook};
 
 pub(crate) use answer::AnswerRow;
 pub(crate) use columns::{Batch, Column, Malformed};
-pub(crate) use flow::{FlowCollectionRow, FlowRow};
+pub(crate) use errand::ErrandRow;
+pub(crate) use flow::{FlowCollectionRow, FlowRow, Trashed};
 pub(crate) use object::{ObjectRow, ObjectRowState};
-pub(crate) use segment::SegmentRow;
+pub(crate) use registry::{Document, DocumentRow};
+pub(crate) use segment::{SegmentRow, SegmentTagRow};
 pub(crate) use source::{SourceCollectionRow, SourceRow};
 pub(crate) use tag::TagRow;
 
 use crate::tables::Tables;
-use crate::tables::partition::{Changes, PARTITIONS, Partition};
+use crate::tables::changes::Changes;
+use crate::tables::partition::{PARTITIONS, Partition};
 
 /// The rows of a table.
 pub(crate) type Rows<'a, R> = Box<dyn Iterator<Item = R> + 'a>;
@@ -83,7 +88,33 @@ pub(crate) trait StoredRow: Row {
     fn note_change(changes: &mut Changes, part: Partition, seq: Seq);
 }
 
-/// Tables with their Flows and objects sorted into parts.
+/// Something that is done with one table after the other, until it fails.
+pub(crate) trait TableVisitor {
+    type Error;
+
+    fn visit<R: Row>(&mut self) -> Result<(), Self::Error>;
+}
+
+/// Does something with every table.
+pub(crate) fn visit_tables<V: TableVisitor>(visitor: &mut V) -> Result<(), V::Error> {
+    visitor.visit::<SourceRow>()?;
+    visitor.visit::<SourceCollectionRow>()?;
+    visitor.visit::<FlowRow>()?;
+    visitor.visit::<FlowCollectionRow>()?;
+    visitor.visit::<TagRow>()?;
+    visitor.visit::<AnswerRow>()?;
+    visitor.visit::<DocumentRow<Profile>>()?;
+    visitor.visit::<DocumentRow<Webhook>>()?;
+    visitor.visit::<DocumentRow<DeletionRequest>>()?;
+    visitor.visit::<DocumentRow<Account>>()?;
+    visitor.visit::<DocumentRow<Token>>()?;
+    visitor.visit::<ErrandRow>()?;
+    visitor.visit::<SegmentRow>()?;
+    visitor.visit::<SegmentTagRow>()?;
+    visitor.visit::<ObjectRow>()
+}
+
+/// Tables with their Flows, those that were put aside too, and objects sorted into parts.
 pub(crate) struct Contents<'a> {
     tables: &'a Tables,
     flows: Vec<Vec<FlowId>>,
@@ -94,8 +125,9 @@ impl<'a> Contents<'a> {
     pub fn of(tables: &'a Tables) -> Self {
         let inventory = tables.state().inventory();
         let mut flows = vec![Vec::new(); PARTITIONS];
-        for flow in tables.state().flows() {
-            flows[Partition::of_flow(flow.flow.id).number()].push(flow.flow.id);
+        let shown = tables.state().flows().map(|state| state.flow.id);
+        for id in shown.chain(tables.registry().trash.iter().map(|(id, _)| *id)) {
+            flows[Partition::of_flow(id).number()].push(id);
         }
         for part in &mut flows {
             part.sort_unstable();

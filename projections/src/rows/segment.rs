@@ -1,11 +1,12 @@
-//! Segments.
+//! Segments and their tags.
 
 use serde::Serialize;
-use tapelog_events::{FlowId, ObjectId, Seq, TimeRange, Timestamp};
+use tapelog_events::{FlowId, ObjectId, Seq, TagValue, TimeRange, Timestamp};
 
 use super::columns::required;
 use super::{Batch, Column, Contents, Division, Malformed, Row, Rows, StoredRow};
-use crate::tables::partition::{Changes, Partition};
+use crate::tables::changes::Changes;
+use crate::tables::partition::Partition;
 
 /// A segment of a Flow.
 #[derive(Debug, PartialEq, Serialize)]
@@ -38,7 +39,7 @@ impl Row for SegmentRow {
     fn rows<'a>(contents: &'a Contents<'_>, part: Partition) -> Rows<'a, Self> {
         let inventory = contents.inventory();
         Box::new(contents.flows[part.number()].iter().flat_map(move |flow_id| {
-            let slot = inventory.flow(*flow_id);
+            let slot = inventory.flow_even_hidden(*flow_id);
             let segments = slot.into_iter().flat_map(|slot| inventory.segments(slot, &TimeRange::ETERNITY));
             segments.map(|segment| Self {
                 flow_id: *flow_id,
@@ -85,6 +86,93 @@ impl StoredRow for SegmentRow {
                     last_duration: durations[row],
                     sample_offset: sample_offsets[row],
                     sample_count: sample_counts[row],
+                })
+            })
+            .collect()
+    }
+
+    fn note_change(changes: &mut Changes, part: Partition, seq: Seq) {
+        changes.segments[part.number()] = seq;
+    }
+}
+
+/// One tag of a segment.
+#[derive(Debug, PartialEq, Serialize)]
+pub(crate) struct SegmentTagRow {
+    pub flow_id: FlowId,
+    /// Where the segment starts.
+    pub start: Timestamp,
+    pub name: String,
+    pub value: TagValue,
+}
+
+const START: [&str; 2] = ["start_seconds", "start_nanoseconds"];
+
+impl Row for SegmentTagRow {
+    const TABLE: &'static str = "segment_tags";
+    const DIVISION: Division = Division::Partitioned;
+    type Key = (FlowId, Timestamp, String);
+
+    fn key(&self) -> Self::Key {
+        (self.flow_id, self.start, self.name.clone())
+    }
+
+    fn name(&self) -> String {
+        format!("tag {:?} of the segment at {} of flow {}", self.name, self.start, self.flow_id)
+    }
+
+    fn rows<'a>(contents: &'a Contents<'_>, part: Partition) -> Rows<'a, Self> {
+        let inventory = contents.inventory();
+        Box::new(contents.flows[part.number()].iter().flat_map(move |flow_id| {
+            let slot = inventory.flow_even_hidden(*flow_id);
+            let tagged = slot.into_iter().flat_map(|slot| inventory.tagged_segments(slot, &TimeRange::ETERNITY));
+            let placed = tagged.filter_map(|(segment, tags)| Some((segment.timerange.start()?.0, tags)));
+            placed.flat_map(move |(start, tags)| {
+                let tags = tags.iter().map(|(name, value)| (name.clone(), value.clone()));
+                tags.map(move |(name, value)| Self { flow_id: *flow_id, start, name, value })
+            })
+        }))
+    }
+
+    fn changed(changes: &Changes, part: Partition) -> Seq {
+        changes.segments[part.number()]
+    }
+
+    fn columns(rows: &[Self]) -> Vec<Column> {
+        let is_list = |value: &TagValue| match value {
+            TagValue::One(_) => false,
+            TagValue::Many(_) => true,
+        };
+        let texts = rows.iter().flat_map(|row| row.value.texts());
+        let of_texts = vec![Column::text("value", texts.map(Some)).required()];
+        let mut columns = vec![Column::display("flow_id", rows.iter().map(|row| Some(row.flow_id))).required()];
+        columns.extend(Column::timestamp(START, rows.iter().map(|row| Some(row.start))).map(Column::required));
+        columns.push(Column::text("name", rows.iter().map(|row| Some(&row.name))).required());
+        columns.push(Column::boolean("is_list", rows.iter().map(|row| Some(is_list(&row.value)))).required());
+        columns.push(Column::list("values", rows.iter().map(|row| row.value.texts().len()), of_texts));
+        columns
+    }
+}
+
+impl StoredRow for SegmentTagRow {
+    fn read(batch: &Batch) -> Result<Vec<Self>, Malformed> {
+        let (flow_ids, starts) = (batch.parsed("flow_id")?, batch.timestamp(START)?);
+        let (mut names, lists) = (batch.parsed::<String>("name")?, batch.boolean("is_list")?);
+        let (bounds, texts) = batch.list("values")?;
+        let texts = texts.parsed::<String>("value")?;
+        (0..batch.rows())
+            .map(|row| {
+                let texts = texts[bounds[row].clone()].iter().cloned();
+                let mut texts = texts.map(|text| required(text, "value")).collect::<Result<Vec<_>, _>>()?;
+                let value = match required(lists[row], "is_list")? {
+                    true => TagValue::Many(texts),
+                    false => TagValue::One(required(texts.pop(), "values")?),
+                };
+                Ok(Self {
+                    flow_id: required(flow_ids[row], "flow_id")?,
+                    start: required(starts[row], START[0])?,
+                    name: required(names[row].take(), "name")?,
+                    value,
                 })
             })
             .collect()

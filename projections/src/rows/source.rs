@@ -3,10 +3,11 @@
 use std::sync::Arc;
 
 use serde::Serialize;
-use tapelog_events::{Seq, Source, SourceId, codec};
+use tapelog_events::{Seq, Source, SourceId};
 
 use super::{Batch, Column, Contents, Division, Malformed, Row, Rows, StoredRow, sorted_by_key};
-use crate::tables::partition::{Changes, Partition};
+use crate::tables::changes::Changes;
+use crate::tables::partition::Partition;
 
 /// A Source.
 #[derive(Debug, PartialEq, Serialize)]
@@ -47,14 +48,14 @@ impl Row for SourceRow {
             Column::text("updated_by", sources().map(|source| source.updated_by.as_ref())),
             Column::instant("created", sources().map(|source| Some(source.created))).required(),
             Column::instant("updated", sources().map(|source| Some(source.updated))).required(),
-            Column::binary("document", sources().map(codec::encode_value)),
+            Column::documents(sources()),
         ]
     }
 }
 
 impl StoredRow for SourceRow {
     fn read(batch: &Batch) -> Result<Vec<Self>, Malformed> {
-        let sources = batch.documents("document")?.into_iter();
+        let sources = batch.documents()?.into_iter();
         Ok(sources.map(|source| Self { source: Arc::new(source) }).collect())
     }
 

@@ -5,7 +5,8 @@ use tapelog_events::{Seq, TagValue, Tags};
 use uuid::Uuid;
 
 use super::{Column, Contents, Division, Row, Rows};
-use crate::tables::partition::{Changes, Partition};
+use crate::tables::changes::Changes;
+use crate::tables::partition::Partition;
 
 /// One text of a tag.
 #[derive(Debug, PartialEq, Serialize)]

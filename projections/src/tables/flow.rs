@@ -5,10 +5,14 @@ use std::sync::Arc;
 
 use hashbrown::HashMap;
 use tapelog_commands::FlowState;
-use tapelog_events::{Flow, FlowId, FlowStatus, Format, Instant, ProfileId, SourceId, TimeRange};
+use tapelog_events::{
+    Access, EssenceParameters, Flow, FlowId, FlowStatus, Format, Instant, ProfileId, SourceId, TimeRange,
+};
 
 use super::document;
 use super::page::{InvalidCursor, Orders, Page, Paging, SortBy, Sorted};
+use super::postings::{Candidates, Postings, selected_page};
+use super::tag::TagKey;
 use super::{Tables, TagFilter};
 
 /// Which Flows are asked for: those that meet every condition given.
@@ -38,15 +42,20 @@ pub struct FlowFilter {
     pub init_segments: Option<bool>,
     /// Collected by one of these Flows. An empty list asks for Flows that nothing collects.
     pub collected_by_ids: Option<Vec<FlowId>>,
+    /// Whether it collects Flows.
+    pub has_collection: Option<bool>,
+    /// Who asks: Flows that they may not read are not among them, and what these collect or are collected by counts
+    /// for nothing.
+    pub access: Arc<Access>,
 }
 
 impl FlowFilter {
-    fn matches(&self, tables: &Tables, state: &FlowState) -> bool {
-        let flow = &*state.flow;
+    fn matches(&self, tables: &Tables, flow: &Flow) -> bool {
         let essence = flow.essence_parameters.as_ref();
-        let frame = essence.and_then(|essence| essence.frame_size());
-        let has_init = || essence.is_some_and(|essence| essence.init_segments());
-        self.source_id.is_none_or(|source_id| flow.source_id == source_id)
+        let frame = essence.and_then(EssenceParameters::frame_size);
+        let has_init = || essence.is_some_and(EssenceParameters::init_segments);
+        self.access.may_read(&flow.tags)
+            && self.source_id.is_none_or(|source_id| flow.source_id == source_id)
             && self.format.is_none_or(|format| flow.format == format)
             && self.codec.as_ref().is_none_or(|codec| flow.codec.as_ref() == Some(codec))
             && self.profile_id.is_none_or(|profile_id| flow.profile_id == Some(profile_id))
@@ -56,22 +65,90 @@ impl FlowFilter {
             && self.frame_width.is_none_or(|width| frame.is_some_and(|(frame_width, _)| frame_width == width))
             && self.frame_height.is_none_or(|height| frame.is_some_and(|(_, frame_height)| frame_height == height))
             && self.init_segments.is_none_or(|init_segments| has_init() == init_segments)
-            && self
-                .collected_by_ids
-                .as_deref()
-                .is_none_or(|collectors| is_collected_by(&state.collected_by, collectors))
+            && self.collected_by_ids.as_deref().is_none_or(|asked| self.is_collected_by(tables, flow.id, asked))
+            && self.has_collection.is_none_or(|has_collection| {
+                flow.members().iter().any(|member| tables.may_read_flow(&self.access, member.id)) == has_collection
+            })
             && self.timerange.is_none_or(|range| tables.has_content(flow.id, &range))
+    }
+
+    fn is_collected_by(&self, tables: &Tables, id: FlowId, asked: &[FlowId]) -> bool {
+        let collectors = tables.state.flow(id).map(|state| state.collected_by.iter().copied());
+        is_collected_by(collectors.into_iter().flatten().filter(|id| tables.may_read_flow(&self.access, *id)), asked)
+    }
+
+    /// What each selective condition leaves.
+    fn candidates<'a>(&'a self, tables: &'a Tables) -> Vec<Candidates<'a, FlowKey, FlowId>> {
+        let having = [
+            self.source_id.map(FlowKey::Source),
+            self.format.map(FlowKey::Format),
+            self.codec.as_deref().map(|codec| FlowKey::Codec(codec.into())),
+            self.profile_id.map(FlowKey::Profile),
+            self.label.as_deref().map(|label| FlowKey::Label(label.into())),
+            self.status.map(FlowKey::Status),
+            self.frame_width.map(FlowKey::FrameWidth),
+            self.frame_height.map(FlowKey::FrameHeight),
+            (self.init_segments == Some(true)).then_some(FlowKey::InitSegments),
+            (self.has_collection == Some(true)).then_some(FlowKey::Collection),
+        ];
+        let having = having.into_iter().flatten().map(|key| Candidates::Having(vec![key]));
+        let tagged = self.tags.iter().filter_map(|filter| TagKey::asked_for(filter, FlowKey::Tag));
+        let collectors = self.collected_by_ids.as_deref().filter(|asked| !asked.is_empty());
+        let collected = collectors.map(|collectors| {
+            let flows = collectors.iter().filter_map(|id| tables.state.flow(*id));
+            let members = flows.flat_map(|state| state.flow.members()).map(|member| member.id);
+            Candidates::Found(members.clone().count(), Box::new(|| members.collect()))
+        });
+        having.chain(tagged.map(Candidates::Having)).chain(collected).collect()
     }
 }
 
 /// Whether one of `asked` is among the collectors; where none is asked for, whether there are none (2.3).
-pub(super) fn is_collected_by<Id: Ord>(collectors: &BTreeSet<Id>, asked: &[Id]) -> bool {
-    if asked.is_empty() { collectors.is_empty() } else { asked.iter().any(|id| collectors.contains(id)) }
+pub(super) fn is_collected_by<Id: PartialEq>(mut collectors: impl Iterator<Item = Id>, asked: &[Id]) -> bool {
+    if asked.is_empty() { collectors.next().is_none() } else { collectors.any(|id| asked.contains(&id)) }
+}
+
+/// A property that Flows are found by.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+enum FlowKey {
+    Source(SourceId),
+    Format(Format),
+    Codec(Box<str>),
+    Profile(ProfileId),
+    Label(Box<str>),
+    Status(FlowStatus),
+    Tag(TagKey),
+    FrameWidth(u32),
+    FrameHeight(u32),
+    InitSegments,
+    Collection,
+}
+
+impl FlowKey {
+    /// Every property of a Flow.
+    fn all_of(flow: &Flow) -> Vec<Self> {
+        let essence = flow.essence_parameters.as_ref();
+        let frame = essence.and_then(EssenceParameters::frame_size);
+        let single = [
+            Some(Self::Source(flow.source_id)),
+            Some(Self::Format(flow.format)),
+            flow.codec.as_deref().map(|codec| Self::Codec(codec.into())),
+            flow.profile_id.map(Self::Profile),
+            flow.label.as_deref().map(|label| Self::Label(label.into())),
+            flow.status.map(Self::Status),
+            frame.map(|(width, _)| Self::FrameWidth(width)),
+            frame.map(|(_, height)| Self::FrameHeight(height)),
+            essence.is_some_and(EssenceParameters::init_segments).then_some(Self::InitSegments),
+            (!flow.members().is_empty()).then_some(Self::Collection),
+        ];
+        single.into_iter().flatten().chain(TagKey::all_of(&flow.tags).map(Self::Tag)).collect()
+    }
 }
 
 /// A Flow as it stands in the tables.
 #[derive(Debug, Clone, Copy)]
 pub struct FlowView<'a> {
+    tables: &'a Tables,
     state: &'a FlowState,
     document: &'a str,
 }
@@ -92,13 +169,25 @@ impl<'a> FlowView<'a> {
         &self.state.collected_by
     }
 
-    /// Writes it as `flow-get.json`, with `timerange` where one is given.
-    pub fn write_json(&self, out: &mut Vec<u8>, timerange: Option<TimeRange>) {
-        out.extend_from_slice(self.document.as_bytes());
+    /// Writes it as `flow-get.json`, with `timerange` where one is given, and without the Flows that one may not read.
+    pub fn write_json(&self, out: &mut Vec<u8>, timerange: Option<TimeRange>, access: &Access) {
+        let may_read = |id: FlowId| self.tables.may_read_flow(access, id);
+        let flow = self.flow();
+        if flow.members().iter().all(|member| may_read(member.id)) {
+            out.extend_from_slice(self.document.as_bytes());
+        } else {
+            let mut readable = Flow::clone(flow);
+            readable.flow_collection = flow.flow_collection.as_ref().and_then(|members| {
+                let members: Vec<_> = members.iter().filter(|member| may_read(member.id)).cloned().collect();
+                (!members.is_empty()).then_some(members)
+            });
+            out.extend_from_slice(document::opened(&readable).as_bytes());
+        }
         if let Some(updated) = self.state.segments_updated {
             document::push_text(out, "segments_updated", &updated.to_string());
         }
-        document::push_ids(out, "collected_by", self.state.collected_by.iter().map(FlowId::as_uuid));
+        let collectors = self.state.collected_by.iter().filter(|id| may_read(**id));
+        document::push_ids(out, "collected_by", collectors.map(FlowId::as_uuid));
         if let Some(timerange) = timerange {
             document::push_text(out, "timerange", &timerange.to_string());
         }
@@ -113,12 +202,12 @@ struct Entry {
     document: Box<str>,
 }
 
-/// Flows in the orders they are listed in, with their documents.
+/// Flows in the orders they are listed in and by their properties, with their documents.
 #[derive(Debug, Clone, Default)]
 pub(super) struct FlowIndex {
     entries: HashMap<FlowId, Entry>,
-    all: Orders<FlowId>,
-    by_source: HashMap<SourceId, Orders<FlowId>>,
+    orders: Orders<FlowId>,
+    postings: Postings<FlowKey, FlowId>,
 }
 
 impl FlowIndex {
@@ -126,22 +215,26 @@ impl FlowIndex {
         self.entries.len()
     }
 
-    /// Takes the present metadata of a Flow into account; `None` once it is gone.
-    pub fn put(&mut self, id: FlowId, flow: Option<&Arc<Flow>>) {
-        if let Some(Entry { flow: before, .. }) = self.entries.remove(&id) {
-            self.all.remove(id, sorted(&before));
-            if let Some(orders) = self.by_source.get_mut(&before.source_id) {
-                orders.remove(id, sorted(&before));
-                if orders.is_empty() {
-                    self.by_source.remove(&before.source_id);
-                }
-            }
+    /// The Flows that collect others, at most as many as are said first.
+    pub fn collectors(&self) -> (usize, impl Iterator<Item = &Flow>) {
+        let ids = self.postings.ids(&FlowKey::Collection);
+        let flows = ids.filter_map(|id| self.entries.get(&id)).map(|entry| &*entry.flow);
+        (self.postings.count(&FlowKey::Collection), flows)
+    }
+
+    /// Takes the present metadata of a Flow into account, `None` once it is gone, and gives back what was there before.
+    pub fn put(&mut self, id: FlowId, flow: Option<&Arc<Flow>>) -> Option<Arc<Flow>> {
+        let before = self.entries.remove(&id).map(|entry| entry.flow);
+        if let Some(before) = &before {
+            self.orders.remove(id, sorted(before));
         }
         if let Some(flow) = flow {
-            self.all.insert(id, sorted(flow));
-            self.by_source.entry(flow.source_id).or_default().insert(id, sorted(flow));
+            self.orders.insert(id, sorted(flow));
             self.entries.insert(id, Entry { flow: Arc::clone(flow), document: document::opened(&**flow) });
         }
+        let placed = |flow: &Flow| (flow.created, FlowKey::all_of(flow));
+        self.postings.change(id, before.as_deref().map(placed), flow.map(|flow| placed(flow)));
+        before
     }
 }
 
@@ -153,7 +246,7 @@ impl Tables {
     /// A Flow.
     pub fn flow(&self, id: FlowId) -> Option<FlowView<'_>> {
         let document = &self.flows.entries.get(&id)?.document;
-        Some(FlowView { state: self.state.flow(id)?, document })
+        Some(FlowView { tables: self, state: self.state.flow(id)?, document })
     }
 
     /// The Flows that a filter lets pass, in order.
@@ -166,12 +259,12 @@ impl Tables {
         sort: SortBy,
         paging: &Paging<'_>,
     ) -> Result<Page<FlowView<'_>>, InvalidCursor> {
-        let none = Orders::default();
-        let orders = match &filter.source_id {
-            Some(source_id) => self.flows.by_source.get(source_id).unwrap_or(&none),
-            None => &self.flows.all,
+        let FlowIndex { entries, orders, postings } = &self.flows;
+        let select = |id: FlowId| {
+            let flow = &*entries.get(&id)?.flow;
+            if filter.matches(self, flow) { Some((sorted(flow), self.flow(id)?)) } else { None }
         };
-        orders.page(sort, paging, |id| self.flow(id).filter(|view| filter.matches(self, view.state)))
+        selected_page((orders, postings), filter.candidates(self), sort, paging, select)
     }
 
     /// From the start of a Flow's first segment to the end of its last (3.7). With `clip`, the part of that range over

@@ -3,30 +3,40 @@
 //! One code folds the log for both sides: the base is the [`State`] that decisions use. What reading needs besides, the
 //! orders of listings and the documents as they are served, stands in an index per table.
 
+mod access;
+pub(crate) mod changes;
 mod document;
 mod flow;
 mod object;
 mod page;
 pub(crate) mod partition;
+mod postings;
+mod registry;
 mod segment;
 mod source;
 mod tag;
+mod tag_statistics;
+mod version;
 
 use std::fmt;
 
 use tapelog_commands::{Corrupt, State};
-use tapelog_events::{ChainHash, Commit, Event, FlowId, Incarnation, Record, Seq, SourceId};
+use tapelog_events::{ChainHash, Commit, Event, FlowId, Incarnation, Record, Seq, SourceId, TimeRange};
 use tapelog_store::log::Head;
 
+use changes::Changes;
 use flow::FlowIndex;
 pub use flow::{FlowFilter, FlowView};
-pub use object::StoredObject;
+pub use object::{AllocatedObject, ObjectKind, StoredObject};
 pub use page::{Direction, InvalidCursor, Page, Paging, SortBy};
-use partition::{Changes, Partition};
-pub use segment::{ListedSegment, SegmentFilter, SegmentPage};
+pub use registry::{DeletionSort, ProfileFilter, WebhookFilter};
+pub use segment::{ListedInit, ListedSegment, SegmentFilter, SegmentNameError, SegmentPage};
 use source::SourceIndex;
 pub use source::{SourceFilter, SourceView};
 pub use tag::{TagCondition, TagFilter};
+use tag_statistics::{TagIndex, Tagged, visible_tags};
+pub use tag_statistics::{TagStatistics, TagValueStatistics};
+pub use version::Listed;
 
 /// A record that the tables cannot take. They stay readable as they are and take no other.
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
@@ -62,6 +72,7 @@ pub struct Tables {
     state: State,
     flows: FlowIndex,
     sources: SourceIndex,
+    tags: TagIndex,
     changes: Changes,
     /// The record that failed half-way.
     failed: Option<Seq>,
@@ -90,6 +101,7 @@ impl Tables {
             state: State::default(),
             flows: FlowIndex::default(),
             sources: SourceIndex::default(),
+            tags: TagIndex::default(),
             changes: Changes::default(),
             failed: None,
         }
@@ -98,11 +110,18 @@ impl Tables {
     /// The tables over a state that was read from a checkpoint.
     pub(crate) fn restore(head: Head, state: State, changes: Changes) -> Self {
         let mut tables = Self { head, state, changes, ..Self::new() };
-        for flow in tables.state.flows() {
-            tables.flows.put(flow.flow.id, Some(&flow.flow));
+        let Self { state, flows, sources, tags, .. } = &mut tables;
+        let inventory = state.inventory();
+        for flow in state.flows().map(|state| &state.flow) {
+            flows.put(flow.id, Some(flow));
+            tags.add(Tagged::Flow, &flow.tags);
+            let slot = inventory.flow(flow.id).into_iter();
+            let tagged = slot.flat_map(|slot| inventory.tagged_segments(slot, &TimeRange::ETERNITY));
+            tagged.for_each(|(_, of_segment)| tags.add(Tagged::Segment, of_segment));
         }
-        for source in tables.state.sources() {
-            tables.sources.put(source.source.id, Some(&source.source));
+        for source in state.sources().map(|state| &state.source) {
+            sources.put(source.id, Some(source));
+            tags.add(Tagged::Source, &source.tags);
         }
         tables
     }
@@ -179,9 +198,16 @@ impl Tables {
         }
         for commit in &record.commits {
             self.note_changes(seq, commit);
+            let retagged = self.retagged_segments(commit);
+            for tags in retagged.iter().filter_map(|place| visible_tags(self.state.inventory(), *place)) {
+                self.tags.remove(Tagged::Segment, tags);
+            }
             if let Err(source) = self.state.fold(commit) {
                 self.failed = Some(seq);
                 return Err(ApplyError::Corrupt { seq, source });
+            }
+            for tags in retagged.iter().filter_map(|place| visible_tags(self.state.inventory(), *place)) {
+                self.tags.add(Tagged::Segment, tags);
             }
             self.index(commit);
         }
@@ -199,68 +225,47 @@ impl Tables {
                 Event::SourceCreated(event) => self.index_source(event.source.id),
                 Event::SourceUpdated(event) => self.index_source(event.source.id),
                 Event::SourceDeleted(event) => self.index_source(event.source_id),
+                Event::FlowTrashed(event) => self.index_flow(event.flow_id),
+                Event::FlowRestored(event) => self.index_flow(event.flow.id),
                 Event::LogStarted(_)
                 | Event::ServiceUpdated(_)
+                | Event::FlowPurged(_)
                 | Event::ObjectsAllocated(_)
+                | Event::ObjectsCondemned(_)
+                | Event::ObjectsDeleted(_)
                 | Event::SegmentsAdded(_)
-                | Event::SegmentsDeleted(_) => {}
+                | Event::SegmentsDeleted(_)
+                | Event::SegmentTagged(_)
+                | Event::ProfileCreated(_)
+                | Event::InstanceAdded(_)
+                | Event::InstanceRemoved(_)
+                | Event::InstanceErased(_)
+                | Event::CopyRequested(_)
+                | Event::CopyFailed(_)
+                | Event::DeletionRequested(_)
+                | Event::DeletionAdvanced(_)
+                | Event::DeletionForgotten(_)
+                | Event::WebhookCreated(_)
+                | Event::WebhookUpdated(_)
+                | Event::WebhookDeleted(_)
+                | Event::AccountSet(_)
+                | Event::AccountDeleted(_)
+                | Event::TokenIssued(_)
+                | Event::TokenRevoked(_) => {}
             }
         }
     }
 
     fn index_flow(&mut self, id: FlowId) {
-        self.flows.put(id, self.state.flow(id).map(|flow| &flow.flow));
+        let now = self.state.flow(id).map(|state| &state.flow);
+        let before = self.flows.put(id, now);
+        self.tags.change(Tagged::Flow, before.as_ref().map(|flow| &flow.tags), now.map(|flow| &flow.tags));
     }
 
     fn index_source(&mut self, id: SourceId) {
-        self.sources.put(id, self.state.source(id).map(|source| &source.source));
-    }
-
-    /// Notes what a commit, not folded yet, is going to change.
-    fn note_changes(&mut self, seq: Seq, commit: &Commit) {
-        let changes = &mut self.changes;
-        if commit.idempotency.is_some() {
-            changes.answers = seq;
-        }
-        for event in &commit.events {
-            match event {
-                Event::LogStarted(_) | Event::ServiceUpdated(_) => {}
-                Event::SourceCreated(_) | Event::SourceUpdated(_) | Event::SourceDeleted(_) => changes.sources = seq,
-                Event::FlowCreated(_) | Event::FlowUpdated(_) => changes.flows = seq,
-                Event::FlowDeleted(event) => {
-                    changes.flows = seq;
-                    changes.segments[Partition::of_flow(event.flow_id).number()] = seq;
-                    // Any object may have been allocated for the Flow, and is now for none.
-                    changes.objects = [seq; partition::PARTITIONS];
-                }
-                Event::ObjectsAllocated(event) => {
-                    for id in &event.object_ids {
-                        changes.objects[Partition::of_object(id).number()] = seq;
-                    }
-                }
-                Event::SegmentsAdded(event) => {
-                    changes.flows = seq;
-                    changes.segments[Partition::of_flow(event.flow_id).number()] = seq;
-                    for segment in &event.segments {
-                        changes.objects[Partition::of_object(&segment.object_id).number()] = seq;
-                    }
-                }
-                Event::SegmentsDeleted(event) => {
-                    changes.flows = seq;
-                    changes.segments[Partition::of_flow(event.flow_id).number()] = seq;
-                    let inventory = self.state.inventory();
-                    // Objects of segments that the same commit adds are noted with those.
-                    let object = event.object_id.as_ref().and_then(|id| inventory.object_slot(id));
-                    let flow = inventory.flow(event.flow_id);
-                    let deleted =
-                        flow.into_iter().flat_map(|flow| inventory.segments_inside(flow, &event.timerange, object));
-                    for segment in deleted {
-                        let id = inventory.object_id(segment.object);
-                        changes.objects[Partition::of_object(&id).number()] = seq;
-                    }
-                }
-            }
-        }
+        let now = self.state.source(id).map(|state| &state.source);
+        let before = self.sources.put(id, now);
+        self.tags.change(Tagged::Source, before.as_ref().map(|source| &source.tags), now.map(|source| &source.tags));
     }
 }
 

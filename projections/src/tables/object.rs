@@ -1,13 +1,14 @@
-//! Objects, once a segment uses them (sections 2.6 and 8).
+//! Objects, once a segment uses them (sections 2.6 and 8), and those that are about to go (9.4).
 
 use std::collections::BTreeSet;
 use std::ops::Bound;
 
 use smallvec::SmallVec;
-use tapelog_commands::inventory::ObjectState;
-use tapelog_events::{FlowId, Instance, ObjectId, TimeRange};
+use tapelog_commands::inventory::{Object, ObjectState};
+use tapelog_events::{Access, FlowId, Instance, Instant, ObjectId, TimeRange};
 
 use super::page::{Direction, InvalidCursor, Page, Paging, decode_id, encode_id};
+use super::segment::ListedInit;
 use super::{Tables, TagFilter};
 
 /// An object that segments use.
@@ -15,20 +16,39 @@ use super::{Tables, TagFilter};
 pub struct StoredObject {
     /// Names it.
     pub id: ObjectId,
-    /// Its range on its own timeline.
-    pub timerange: TimeRange,
+    /// What it holds.
+    pub kind: ObjectKind,
     /// The Flow that used it first, unless that no longer does.
     pub first_referenced_by_flow: Option<FlowId>,
-    /// How many key frames it has.
-    pub key_frame_count: Option<u64>,
     /// Where its bytes lie, in order of preference.
     pub instances: SmallVec<[Instance; 1]>,
-    /// The Flows whose segments use it, each once.
+    /// The Flows whose segments use it, each once: as their media or, where it is an init object, to decode that.
     pub flows: BTreeSet<FlowId>,
 }
 
+/// What an object holds: one or the other, for ever (5.6).
+#[derive(Debug, Clone, PartialEq)]
+pub enum ObjectKind {
+    /// Media.
+    Media {
+        /// Its range on its own timeline.
+        timerange: TimeRange,
+        /// How many key frames it has.
+        key_frame_count: Option<u64>,
+        /// The init object without which it cannot be decoded, if it needs one.
+        init: Option<ListedInit>,
+    },
+    /// What decoders need before the media of other objects.
+    Init,
+}
+
 impl StoredObject {
-    /// One page of the Flows that use it and meet every condition, by id (`referenced_by_flows`).
+    /// Whether one may know of it: whoever may read a Flow that uses it.
+    pub fn is_readable(&self, tables: &Tables, access: &Access) -> bool {
+        self.flows.iter().any(|id| tables.may_read_flow(access, *id))
+    }
+
+    /// One page of the Flows that use it, meet every condition and may be read, by id (`referenced_by_flows`).
     ///
     /// # Errors
     /// When the cursor is not of such a listing.
@@ -36,12 +56,16 @@ impl StoredObject {
         &self,
         tables: &Tables,
         flow_tags: &[TagFilter],
+        access: &Access,
         paging: &Paging<'_>,
     ) -> Result<Page<FlowId>, InvalidCursor> {
         let after: Option<FlowId> = paging.cursor.map(decode_id).transpose()?;
         let beyond = after.map_or(Bound::Unbounded, Bound::Excluded);
         let is_asked_for = |id: &FlowId| {
-            tables.flow(*id).is_some_and(|view| flow_tags.iter().all(|filter| filter.matches(&view.flow().tags)))
+            tables.state.flow(*id).is_some_and(|state| {
+                let tags = &state.flow.tags;
+                access.may_read(tags) && flow_tags.iter().all(|filter| filter.matches(tags))
+            })
         };
         let choose = |id: &FlowId| is_asked_for(id).then_some((*id, *id));
         Ok(match paging.direction {
@@ -57,19 +81,68 @@ impl StoredObject {
     }
 }
 
+/// An object that was allocated and that no segment has used yet.
+#[derive(Debug, Clone, PartialEq)]
+pub struct AllocatedObject {
+    /// The Flow that must register it first; any may where none is named.
+    pub flow_id: Option<FlowId>,
+    /// Where its bytes are to go.
+    pub instances: SmallVec<[Instance; 1]>,
+}
+
 impl Tables {
-    /// An object; `None` until a segment uses it, and once none does any more (section 8).
-    pub fn object(&self, id: &ObjectId) -> Option<StoredObject> {
+    /// An object that was allocated and that no segment has used yet.
+    pub fn allocation(&self, id: &ObjectId) -> Option<AllocatedObject> {
         let inventory = self.state.inventory();
         let object = inventory.object(inventory.object_slot(id)?);
-        let ObjectState::Registered { range, first, uses } = object.state else { return None };
-        Some(StoredObject {
-            id: id.clone(),
-            timerange: range,
-            first_referenced_by_flow: first.and_then(|slot| inventory.flow_id(slot)),
-            key_frame_count: object.key_frame_count,
-            instances: object.instances,
-            flows: uses.iter().filter_map(|usage| inventory.flow_id(usage.flow)).collect(),
-        })
+        match object.state {
+            ObjectState::Allocated { flow, .. } => {
+                let flow_id = flow.and_then(|slot| inventory.flow_id(slot));
+                Some(AllocatedObject { flow_id, instances: object.instances })
+            }
+            ObjectState::Registered { .. }
+            | ObjectState::Init { .. }
+            | ObjectState::Unreferenced { .. }
+            | ObjectState::Condemned { .. } => None,
+        }
+    }
+
+    /// An object; `None` until a segment uses it, and once none does any more that is there to be seen (section 8).
+    pub fn object(&self, id: &ObjectId) -> Option<StoredObject> {
+        let inventory = self.state.inventory();
+        let slot = inventory.object_slot(id)?;
+        let flows: BTreeSet<FlowId> = inventory.flows_using(slot).collect();
+        if flows.is_empty() {
+            return None;
+        }
+        let Object { state, instances, key_frame_count, .. } = inventory.object(slot);
+        let (kind, first) = match state {
+            ObjectState::Registered { range: timerange, first, .. } => {
+                (ObjectKind::Media { timerange, key_frame_count, init: self.listed_init(slot) }, first)
+            }
+            ObjectState::Init { first, .. } => (ObjectKind::Init, first),
+            ObjectState::Allocated { .. } | ObjectState::Unreferenced { .. } | ObjectState::Condemned => return None,
+        };
+        let first_referenced_by_flow = first.and_then(|slot| inventory.flow_id(slot));
+        Some(StoredObject { id: id.clone(), kind, first_referenced_by_flow, instances, flows })
+    }
+
+    /// Objects that may go: of `rows` rows of the table from one on, those that were allocated before a moment and
+    /// never registered, or that nothing has referred to since before another. With the row to go on from; `None` at
+    /// the end. Starts at 0.
+    pub fn expired_objects(
+        &self,
+        from: u32,
+        rows: usize,
+        unregistered_before: Instant,
+        unreferenced_before: Instant,
+    ) -> (Vec<ObjectId>, Option<u32>) {
+        self.state.inventory().expired(from, rows, unregistered_before, unreferenced_before)
+    }
+
+    /// Objects whose bytes are to be erased, each with where these lie: those among `rows` rows of the table from one
+    /// on. With the row to go on from; `None` at the end. Starts at 0.
+    pub fn condemned_objects(&self, from: u32, rows: usize) -> (Vec<(ObjectId, SmallVec<[Instance; 1]>)>, Option<u32>) {
+        self.state.inventory().condemned(from, rows)
     }
 }

@@ -6,7 +6,7 @@ use std::ops::Bound;
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use tapelog_events::{FlowId, Instant, SourceId};
+use tapelog_events::{DeletionRequestId, FlowId, Instant, ProfileId, SourceId, WebhookId};
 use uuid::Uuid;
 
 /// What Flows and Sources are listed by.
@@ -40,6 +40,13 @@ pub struct Paging<'a> {
     pub cursor: Option<&'a str>,
     /// How many items at the most.
     pub limit: usize,
+}
+
+impl Paging<'_> {
+    /// Whether the listing goes the other way round.
+    pub fn is_reversed(&self) -> bool {
+        self.direction == Direction::Reversed
+    }
 }
 
 /// One page of a listing. Only the last page of a listing has fewer items than were asked for.
@@ -90,6 +97,10 @@ pub(super) fn decode_cursor(cursor: &str) -> Result<Vec<u8>, InvalidCursor> {
 
 /// An id that things are listed by.
 pub(super) trait ListedId: Copy + Ord {
+    /// Before every other.
+    const MIN: Self;
+    /// After every other.
+    const MAX: Self;
     fn to_bytes(self) -> [u8; 16];
     fn from_bytes(bytes: [u8; 16]) -> Self;
 }
@@ -97,6 +108,9 @@ pub(super) trait ListedId: Copy + Ord {
 macro_rules! listed_ids {
     ($($id:ident),*) => {$(
         impl ListedId for $id {
+            const MIN: Self = Self::from_uuid(Uuid::nil());
+            const MAX: Self = Self::from_uuid(Uuid::max());
+
             fn to_bytes(self) -> [u8; 16] {
                 *self.as_uuid().as_bytes()
             }
@@ -108,7 +122,7 @@ macro_rules! listed_ids {
     )*};
 }
 
-listed_ids!(FlowId, SourceId);
+listed_ids!(FlowId, SourceId, ProfileId, WebhookId, DeletionRequestId);
 
 /// The cursor that names a place in a listing by id.
 pub(super) fn encode_id<Id: ListedId>(id: Id) -> String {
@@ -121,17 +135,44 @@ pub(super) fn decode_id<Id: ListedId>(cursor: &str) -> Result<Id, InvalidCursor>
 }
 
 /// What decides an item's place before its id does.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
-enum Rank {
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Rank<Text> {
     /// Newest first.
     Date(Reverse<Instant>),
     /// A to Z.
-    Label(Box<str>),
+    Text(Text),
     /// Has not the property that is sorted by: after all that have it.
     Unset,
 }
 
-type Place<Id> = (Rank, Id);
+impl<Text> Rank<Text> {
+    /// By a moment that not every item has.
+    pub fn of_date(date: Option<Instant>) -> Self {
+        date.map_or(Self::Unset, |date| Self::Date(Reverse(date)))
+    }
+}
+
+impl Rank<&str> {
+    fn to_owned(self) -> Rank<Box<str>> {
+        match self {
+            Rank::Date(date) => Rank::Date(date),
+            Rank::Text(text) => Rank::Text(text.into()),
+            Rank::Unset => Rank::Unset,
+        }
+    }
+}
+
+impl Rank<Box<str>> {
+    fn borrowed(&self) -> Rank<&str> {
+        match self {
+            Rank::Date(date) => Rank::Date(*date),
+            Rank::Text(text) => Rank::Text(text),
+            Rank::Unset => Rank::Unset,
+        }
+    }
+}
+
+type Place<Id> = (Rank<Box<str>>, Id);
 
 /// What of an item its places are made of.
 #[derive(Debug, Clone, Copy)]
@@ -141,12 +182,12 @@ pub(super) struct Sorted<'a> {
     pub label: Option<&'a str>,
 }
 
-impl Sorted<'_> {
-    fn rank(&self, by: SortBy) -> Rank {
+impl<'a> Sorted<'a> {
+    pub fn rank(&self, by: SortBy) -> Rank<&'a str> {
         match by {
             SortBy::Created => Rank::Date(Reverse(self.created)),
             SortBy::Updated => Rank::Date(Reverse(self.updated)),
-            SortBy::Label => self.label.map_or(Rank::Unset, |label| Rank::Label(label.into())),
+            SortBy::Label => self.label.map_or(Rank::Unset, Rank::Text),
         }
     }
 }
@@ -166,20 +207,20 @@ impl<Id> Default for Orders<Id> {
 }
 
 impl<Id: ListedId> Orders<Id> {
-    pub fn is_empty(&self) -> bool {
-        self.created.is_empty()
+    pub fn len(&self) -> usize {
+        self.created.len()
     }
 
     pub fn insert(&mut self, id: Id, sorted: Sorted<'_>) {
-        self.created.insert((sorted.rank(SortBy::Created), id));
-        self.updated.insert((sorted.rank(SortBy::Updated), id));
-        self.label.insert((sorted.rank(SortBy::Label), id));
+        self.created.insert((sorted.rank(SortBy::Created).to_owned(), id));
+        self.updated.insert((sorted.rank(SortBy::Updated).to_owned(), id));
+        self.label.insert((sorted.rank(SortBy::Label).to_owned(), id));
     }
 
     pub fn remove(&mut self, id: Id, sorted: Sorted<'_>) {
-        self.created.remove(&(sorted.rank(SortBy::Created), id));
-        self.updated.remove(&(sorted.rank(SortBy::Updated), id));
-        self.label.remove(&(sorted.rank(SortBy::Label), id));
+        self.created.remove(&(sorted.rank(SortBy::Created).to_owned(), id));
+        self.updated.remove(&(sorted.rank(SortBy::Updated).to_owned(), id));
+        self.label.remove(&(sorted.rank(SortBy::Label).to_owned(), id));
     }
 
     /// The page of what `select` makes of the ids that it wants.
@@ -189,7 +230,8 @@ impl<Id: ListedId> Orders<Id> {
         paging: &Paging<'_>,
         select: impl Fn(Id) -> Option<T>,
     ) -> Result<Page<T>, InvalidCursor> {
-        let after = paging.cursor.map(|cursor| decode_place(by, cursor)).transpose()?;
+        let mark = sort_mark(by);
+        let after = paging.cursor.map(|cursor| decode_place(mark, cursor)).transpose()?;
         let places = match by {
             SortBy::Created => &self.created,
             SortBy::Updated => &self.updated,
@@ -200,7 +242,7 @@ impl<Id: ListedId> Orders<Id> {
             select(*id).map(|item| (place, item))
         };
         let beyond = after.as_ref().map_or(Bound::Unbounded, Bound::Excluded);
-        let encode = |place: &Place<Id>| encode_place(by, place);
+        let encode = |(rank, id): &Place<Id>| encode_place(mark, rank.borrowed(), *id);
         Ok(match paging.direction {
             Direction::Usual => {
                 Page::collect(places.range((beyond, Bound::Unbounded)).filter_map(choose), paging.limit, encode)
@@ -212,7 +254,54 @@ impl<Id: ListedId> Orders<Id> {
     }
 }
 
-const fn sort_mark(by: SortBy) -> u8 {
+/// Between which places, ordered by date of creation, items are wanted.
+pub(super) type CreatedBounds<Id> = (Bound<(Reverse<Instant>, Id)>, Bound<(Reverse<Instant>, Id)>);
+
+/// The page of what `select` makes of the ids that it wants, which `range` has the newest first.
+pub(super) fn by_created<Id: ListedId, T, Ids: DoubleEndedIterator<Item = (Reverse<Instant>, Id)>>(
+    paging: &Paging<'_>,
+    range: impl FnOnce(CreatedBounds<Id>) -> Ids,
+    select: impl Fn(Id) -> Option<T>,
+) -> Result<Page<T>, InvalidCursor> {
+    let mark = sort_mark(SortBy::Created);
+    let beyond = match paging.cursor.map(|cursor| decode_place(mark, cursor)).transpose()? {
+        None => Bound::Unbounded,
+        Some((Rank::Date(created), id)) => Bound::Excluded((created, id)),
+        Some((Rank::Text(_) | Rank::Unset, _)) => return Err(InvalidCursor),
+    };
+    let choose = |(created, id)| select(id).map(|item| ((created, id), item));
+    let encode = |(created, id)| encode_place(mark, Rank::Date(created), id);
+    Ok(match paging.direction {
+        Direction::Usual => Page::collect(range((beyond, Bound::Unbounded)).filter_map(choose), paging.limit, encode),
+        Direction::Reversed => {
+            Page::collect(range((Bound::Unbounded, beyond)).rev().filter_map(choose), paging.limit, encode)
+        }
+    })
+}
+
+/// The page of few items, in whatever order they come. `mark` tells the cursors of one listing from those of others.
+pub(super) fn sorted_page<'a, Id: ListedId, T>(
+    mark: u8,
+    paging: &Paging<'_>,
+    items: impl Iterator<Item = (Rank<&'a str>, Id, T)>,
+) -> Result<Page<T>, InvalidCursor> {
+    let after = paging.cursor.map(|cursor| decode_place::<Id>(mark, cursor)).transpose()?;
+    let after = after.as_ref().map(|(rank, id)| (rank.borrowed(), *id));
+    let items = items.map(|(rank, id, item)| ((rank, id), item));
+    let mut left: Vec<_> = match (after, paging.direction) {
+        (None, _) => items.collect(),
+        (Some(after), Direction::Usual) => items.filter(|(place, _)| *place > after).collect(),
+        (Some(after), Direction::Reversed) => items.filter(|(place, _)| *place < after).collect(),
+    };
+    left.sort_unstable_by(|(left, _), (right, _)| match paging.direction {
+        Direction::Usual => left.cmp(right),
+        Direction::Reversed => right.cmp(left),
+    });
+    Ok(Page::collect(left.into_iter(), paging.limit, |(rank, id)| encode_place(mark, rank, id)))
+}
+
+/// The mark of cursors in this order.
+pub(super) const fn sort_mark(by: SortBy) -> u8 {
     match by {
         SortBy::Created => b'c',
         SortBy::Updated => b'u',
@@ -220,41 +309,40 @@ const fn sort_mark(by: SortBy) -> u8 {
     }
 }
 
-const HAS_LABEL: u8 = 1;
-const HAS_NO_LABEL: u8 = 0;
+const UNSET: u8 = 0;
+const TEXT: u8 = 1;
+const DATE: u8 = 2;
 
-/// What is sorted by, the rank and the id.
-fn encode_place<Id: ListedId>(by: SortBy, (rank, id): &Place<Id>) -> String {
-    let mut bytes = vec![sort_mark(by)];
+/// The mark, the rank and the id.
+fn encode_place<Id: ListedId>(mark: u8, rank: Rank<&str>, id: Id) -> String {
+    let mut bytes = vec![mark];
     match rank {
-        Rank::Date(Reverse(date)) => bytes.extend(date.as_micros().to_be_bytes()),
-        Rank::Label(label) => {
-            bytes.push(HAS_LABEL);
-            bytes.extend(label.as_bytes());
+        Rank::Date(Reverse(date)) => {
+            bytes.push(DATE);
+            bytes.extend(date.as_micros().to_be_bytes());
         }
-        Rank::Unset => bytes.push(HAS_NO_LABEL),
+        Rank::Text(text) => {
+            bytes.push(TEXT);
+            bytes.extend(text.as_bytes());
+        }
+        Rank::Unset => bytes.push(UNSET),
     }
     bytes.extend(id.to_bytes());
     encode_cursor(&bytes)
 }
 
-fn decode_place<Id: ListedId>(by: SortBy, cursor: &str) -> Result<Place<Id>, InvalidCursor> {
+fn decode_place<Id: ListedId>(mark: u8, cursor: &str) -> Result<Place<Id>, InvalidCursor> {
     let bytes = decode_cursor(cursor)?;
     let (rank, id) = bytes.split_last_chunk().ok_or(InvalidCursor)?;
-    let (mark, rank) = rank.split_first().ok_or(InvalidCursor)?;
-    if *mark != sort_mark(by) {
-        return Err(InvalidCursor);
-    }
-    let rank = match (by, rank) {
-        (SortBy::Created | SortBy::Updated, date) => {
+    let rank = match rank {
+        [found, ..] if *found != mark => return Err(InvalidCursor),
+        [_, DATE, date @ ..] => {
             let micros = date.try_into().map_err(|_| InvalidCursor)?;
             Rank::Date(Reverse(Instant::from_micros(i64::from_be_bytes(micros))))
         }
-        (SortBy::Label, [HAS_LABEL, label @ ..]) => {
-            Rank::Label(std::str::from_utf8(label).map_err(|_| InvalidCursor)?.into())
-        }
-        (SortBy::Label, [HAS_NO_LABEL]) => Rank::Unset,
-        (SortBy::Label, _) => return Err(InvalidCursor),
+        [_, TEXT, text @ ..] => Rank::Text(std::str::from_utf8(text).map_err(|_| InvalidCursor)?.into()),
+        [_, UNSET] => Rank::Unset,
+        _ => return Err(InvalidCursor),
     };
     Ok((rank, Id::from_bytes(*id)))
 }

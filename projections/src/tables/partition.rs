@@ -1,6 +1,6 @@
-//! Which part of which table changed when, so that a checkpoint writes only what did.
+//! The parts that large tables are divided into, so that a checkpoint writes only those that changed.
 
-use tapelog_events::{FlowId, ObjectId, ObjectIdView, Seq};
+use tapelog_events::{FlowId, ObjectId, ObjectIdView};
 
 /// Into how many parts segments and objects are divided.
 pub(crate) const PARTITIONS: usize = 64;
@@ -40,32 +40,5 @@ impl Partition {
     /// The part with this number.
     pub fn from_number(number: usize) -> Option<Self> {
         u8::try_from(number).ok().filter(|number| usize::from(*number) < PARTITIONS).map(Self)
-    }
-}
-
-/// The record that changed each part last.
-#[derive(Debug, Clone)]
-pub(crate) struct Changes {
-    /// Sources.
-    pub sources: Seq,
-    /// Flows, and when their segments changed.
-    pub flows: Seq,
-    /// Answers by idempotency key.
-    pub answers: Seq,
-    /// Segments, by Flow.
-    pub segments: [Seq; PARTITIONS],
-    /// Objects.
-    pub objects: [Seq; PARTITIONS],
-}
-
-impl Default for Changes {
-    fn default() -> Self {
-        Self {
-            sources: Seq::ZERO,
-            flows: Seq::ZERO,
-            answers: Seq::ZERO,
-            segments: [Seq::ZERO; PARTITIONS],
-            objects: [Seq::ZERO; PARTITIONS],
-        }
     }
 }

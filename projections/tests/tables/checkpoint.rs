@@ -14,8 +14,8 @@ use tapelog_store::log::Log;
 use tapelog_store::log::memory::MemoryLog;
 use tempfile::TempDir;
 
-use crate::model::step;
 use crate::scribe::{Scribe, delete, flow, labelled, metadata, post_ranges, put, set, source};
+use crate::step::step;
 
 fn folder() -> TempDir {
     tempfile::tempdir().unwrap()
@@ -71,7 +71,7 @@ proptest! {
                 writing.write(&scribe.tables).unwrap();
                 assert_equal(&load(&folder).unwrap(), &scribe.tables);
             }
-            scribe.ask_with_key(step.command(), *key);
+            scribe.ask_with_key(step.command(&scribe), *key);
         }
         let mut tables = load(&folder).unwrap_or_default();
         let stored = tables.position().0 as usize;
@@ -177,13 +177,8 @@ async fn log_of(commands: &[tapelog_commands::Command]) -> MemoryLog {
     tables.apply(head, &record).unwrap();
     state.fold(&record.commits[0]).unwrap();
     for (number, command) in commands.iter().enumerate() {
-        let request = tapelog_commands::Request {
-            command: command.clone(),
-            commit_id: tapelog_events::CommitId::from_uuid(crate::scribe::uuid(number as u32)),
-            actor: "test".to_owned(),
-            request_id: None,
-            idempotency: None,
-        };
+        let commit_id = tapelog_events::CommitId::from_uuid(crate::scribe::uuid(number as u32));
+        let request = crate::scribe::request(command.clone(), commit_id, None);
         let now = tapelog_events::Instant::from_micros(1);
         let handled = tapelog_commands::handle(&mut state, &request, now).unwrap();
         let tapelog_commands::Handled::Commit(commit, _) = handled else { panic!("{handled:?}") };

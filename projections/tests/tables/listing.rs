@@ -3,8 +3,11 @@
 use std::num::NonZeroU32;
 
 use serde_json::{Value, json};
-use tapelog_commands::{FlowMetadata, FlowProperty, Technical, TechnicalMetadata};
-use tapelog_events::{EssenceParameters, FlowId, FlowStatus, Format, ImageEssence, MultiEssence, SourceId, TagValue};
+use tapelog_commands::{FlowMetadata, FlowProperty, Technical};
+use tapelog_events::{
+    Access, EssenceParameters, FlowId, FlowStatus, Format, ImageEssence, MultiEssence, SourceId, TagValue,
+    TechnicalMetadata,
+};
 use tapelog_projections::{
     Direction, FlowFilter, FlowView, InvalidCursor, Paging, SortBy, SourceFilter, Tables, TagCondition, TagFilter,
 };
@@ -34,7 +37,7 @@ fn sources(tables: &Tables, filter: &SourceFilter) -> Vec<SourceId> {
 
 fn json_of(view: FlowView<'_>, timerange: Option<&str>) -> Value {
     let mut text = Vec::new();
-    view.write_json(&mut text, timerange.map(range));
+    view.write_json(&mut text, timerange.map(range), &Access::Unrestricted);
     serde_json::from_slice(&text).unwrap()
 }
 
@@ -189,7 +192,7 @@ fn an_empty_list_of_collectors_asks_for_what_nothing_collects() {
     assert_eq!(json_of(scribe.tables.flow(flow(1)).unwrap(), None)["collected_by"], json!([flow(4)]));
     assert_eq!(json_of(scribe.tables.flow(flow(2)).unwrap(), None).get("collected_by"), None);
     let mut text = Vec::new();
-    scribe.tables.source(source(3)).unwrap().write_json(&mut text);
+    scribe.tables.source(source(3)).unwrap().write_json(&mut text, &Access::Unrestricted);
     let document: Value = serde_json::from_slice(&text).unwrap();
     assert_eq!(document["source_collection"], json!([{ "id": source(1) }]));
 }

@@ -65,13 +65,7 @@ fn start(log: &MemoryLog) -> (Sequencer, Arc<Live>, Projector) {
 }
 
 fn request(command: tapelog_commands::Command, number: u32) -> tapelog_commands::Request {
-    tapelog_commands::Request {
-        command,
-        commit_id: tapelog_events::CommitId::from_uuid(crate::scribe::uuid(number)),
-        actor: "test".to_owned(),
-        request_id: None,
-        idempotency: None,
-    }
+    crate::scribe::request(command, tapelog_events::CommitId::from_uuid(crate::scribe::uuid(number)), None)
 }
 
 #[tokio::test]

@@ -1,11 +1,11 @@
 //! Objects (sections 2.6 and 8).
 
-use tapelog_events::{Instance, StorageId, TagValue};
-use tapelog_projections::{Paging, TagCondition, TagFilter};
+use tapelog_events::{Access, Instance, TagValue};
+use tapelog_projections::{ObjectKind, Paging, TagCondition, TagFilter};
 
 use crate::scribe::{
-    Scribe, allocate, delete, delete_segments, first_page, flow, metadata, new_segment, object, post, put, range,
-    reversed, set, source, tag, uuid,
+    Scribe, allocate, backend, delete, delete_segments, first_page, flow, metadata, new_segment, object, post, put,
+    range, reversed, set, source, tag,
 };
 
 #[test]
@@ -22,10 +22,11 @@ fn an_object_is_seen_while_segments_use_it() {
     scribe.write(post(flow(1), vec![segment("[0:0_10:0)")]));
     scribe.write(post(flow(2), vec![segment("[2:0_3:0)"), segment("[3:0_4:0)")]));
     let stored = scribe.tables.object(&object("a/b")).unwrap();
-    assert_eq!((stored.timerange, stored.key_frame_count), (range("[0:0_10:0)"), Some(3)));
+    let (timerange, key_frame_count) = (range("[0:0_10:0)"), Some(3));
+    assert_eq!(stored.kind, ObjectKind::Media { timerange, key_frame_count, init: None });
     assert_eq!(stored.first_referenced_by_flow, Some(flow(1)));
     assert_eq!(stored.flows.iter().copied().collect::<Vec<_>>(), [1, 2].map(flow));
-    assert_eq!(stored.instances.as_slice(), [Instance::Controlled { storage_id: StorageId::from_uuid(uuid(0xb)) }]);
+    assert_eq!(stored.instances.as_slice(), [Instance::Controlled { storage_id: backend(0) }]);
 
     scribe.write(delete(flow(1)));
     let stored = scribe.tables.object(&object("a/b")).unwrap();
@@ -47,8 +48,10 @@ fn the_flows_that_use_an_object_are_paged_and_filtered_by_their_tags() {
     let stored = scribe.tables.object(&object("o")).unwrap();
     let condition = |text: &str| TagCondition::AnyOf(vec![text.to_owned()]);
     let tags = [TagFilter { name: "k".to_owned(), condition: condition("v") }];
-    let page =
-        |tags: &[TagFilter], paging: &Paging<'_>| stored.referenced_by_flows(&scribe.tables, tags, paging).unwrap();
+    let all = Access::Unrestricted;
+    let page = |tags: &[TagFilter], paging: &Paging<'_>| {
+        stored.referenced_by_flows(&scribe.tables, tags, &all, paging).unwrap()
+    };
     assert_eq!(page(&[], &first_page(9)).items, [1, 2, 3, 4].map(flow));
     let first = page(&tags, &first_page(2));
     assert_eq!(first.items, [1, 3].map(flow));
@@ -58,5 +61,5 @@ fn the_flows_that_use_an_object_are_paged_and_filtered_by_their_tags() {
     let none = [TagFilter { name: "k".to_owned(), condition: condition("w") }];
     assert!(page(&none, &first_page(9)).items.is_empty());
     let garbage = Paging { cursor: Some("x"), ..first_page(9) };
-    assert!(stored.referenced_by_flows(&scribe.tables, &[], &garbage).is_err());
+    assert!(stored.referenced_by_flows(&scribe.tables, &[], &all, &garbage).is_err());
 }

@@ -1,13 +1,16 @@
 //! Writes a log by having commands decided, and applies it to tables.
 
+use std::sync::Arc;
+
 use tapelog_commands::{
-    AllocateStorage, ChosenBy, Command, DeleteFlow, DeleteSegments, FlowMetadata, FlowProperty, Handled,
-    IdempotencyKey, NewSegment, PostSegments, PutFlow, Request, RequestShape, SetFlowProperty, State, Technical,
-    TechnicalMetadata, UncontrolledInstance, handle,
+    AllocateStorage, Cascade, ChosenBy, Command, DeleteFlow, DeleteSegments, Expected, FlowMetadata, FlowProperty,
+    Handled, IdempotencyKey, Manner, NewSegment, Patience, PostSegments, PutFlow, Request, RequestShape,
+    SetFlowProperty, State, Technical, UncontrolledInstance, handle,
 };
 use tapelog_events::{
-    ChainHash, CollectionItem, Commit, CommitId, Event, FlowId, Format, Incarnation, Instant, LogStarted, ObjectId,
-    Record, SourceId, StorageId, TagValue, Tags, TimeRange, Timestamp, codec,
+    Access, ChainHash, CollectionItem, Commit, CommitId, DeletionRequestId, Event, FlowId, Format, Incarnation,
+    Instant, LogStarted, ObjectId, Permission, Record, SourceId, StorageId, TagValue, Tags, TechnicalMetadata,
+    TimeRange, Timestamp, codec,
 };
 use tapelog_projections::{Direction, Paging, Tables};
 use tapelog_store::log::Head;
@@ -75,10 +78,10 @@ impl Scribe {
         self.records.push((head, record));
     }
 
-    fn request(&mut self, command: Command, idempotency: Option<IdempotencyKey>) -> Request {
+    fn next_request(&mut self, command: Command, idempotency: Option<IdempotencyKey>) -> Request {
         self.now += 1_000_000;
         let commit_id = CommitId::from_uuid(uuid(self.now as u32));
-        Request { command, commit_id, actor: "test".to_owned(), request_id: None, idempotency }
+        request(command, commit_id, idempotency)
     }
 
     /// Asks, and says what came of it.
@@ -88,7 +91,7 @@ impl Scribe {
 
     pub fn ask_with_key(&mut self, command: Command, key: Option<u8>) -> Handled {
         let idempotency = key.map(|key| IdempotencyKey { key: [key; 32], request: [0; 32] });
-        let request = self.request(command, idempotency);
+        let request = self.next_request(command, idempotency);
         let handled = handle(&mut self.state, &request, Instant::from_micros(self.now)).unwrap();
         if let Handled::Commit(commit, _) = &handled {
             self.append(vec![(**commit).clone()]);
@@ -108,6 +111,22 @@ impl Scribe {
     pub fn now(&self) -> Instant {
         Instant::from_micros(self.now)
     }
+}
+
+/// A request of somebody who may do everything.
+pub fn request(command: Command, commit_id: CommitId, idempotency: Option<IdempotencyKey>) -> Request {
+    let (actor, access) = ("test".to_owned(), Arc::default());
+    Request { command, commit_id, actor, access, request_id: None, idempotency }
+}
+
+/// May read resources of this class, and everything of none.
+pub fn reader_of(class: &str) -> Arc<Access> {
+    Arc::new(Access::Classes([(class.to_owned(), [Permission::Read].into())].into()))
+}
+
+/// So many segments may go at once.
+pub fn patience(segments: usize, request: u32) -> Patience {
+    Patience { segments, request_id: DeletionRequestId::from_uuid(uuid(0xd000_0000 + request)) }
 }
 
 /// Metadata with nothing that can be left out.
@@ -142,7 +161,7 @@ pub fn technical(format: Format) -> TechnicalMetadata {
 }
 
 pub fn put(flow_id: FlowId, metadata: FlowMetadata) -> Command {
-    Command::PutFlow(Box::new(PutFlow { flow_id, metadata }))
+    Command::PutFlow(Box::new(PutFlow { flow_id, expected: Expected::Any, metadata }))
 }
 
 pub fn labelled(flow_id: FlowId, source_id: SourceId, label: Option<&str>) -> Command {
@@ -163,16 +182,24 @@ pub fn tag(name: &str, value: TagValue) -> FlowProperty {
 }
 
 pub fn delete(flow_id: FlowId) -> Command {
-    Command::DeleteFlow(DeleteFlow { flow_id })
+    delete_in(flow_id, Manner::ForGood)
+}
+
+pub fn delete_in(flow_id: FlowId, manner: Manner) -> Command {
+    Command::DeleteFlow(DeleteFlow { flow_id, cascade: Cascade::Yes, manner, patience: patience(usize::MAX, 0) })
+}
+
+pub fn backend(number: u32) -> StorageId {
+    StorageId::from_uuid(uuid(0xb + number))
 }
 
 pub fn allocate(flow_id: FlowId, object_ids: Vec<ObjectId>) -> Command {
-    let storage_id = StorageId::from_uuid(uuid(0xb));
     Command::AllocateStorage(AllocateStorage {
-        flow_id,
+        flow_id: Some(flow_id),
         object_ids,
         chosen_by: ChosenBy::Client,
-        storage_id,
+        storage_id: backend(0),
+        storage_tags: Tags::new(),
         content_type: None,
     })
 }
@@ -189,6 +216,7 @@ pub fn new_segment(object_id: ObjectId, timerange: TimeRange) -> NewSegment {
         sample_offset: None,
         sample_count: None,
         key_frame_count: None,
+        init_object_id: None,
         get_urls: vec![address],
     }
 }
@@ -209,5 +237,7 @@ pub fn post_ranges(flow_id: FlowId, ranges: &[&str]) -> Command {
 }
 
 pub fn delete_segments(flow_id: FlowId, timerange: &str) -> Command {
-    Command::DeleteSegments(DeleteSegments { flow_id, timerange: range(timerange), object_id: None })
+    let timerange = range(timerange);
+    let patience = patience(usize::MAX, 0);
+    Command::DeleteSegments(DeleteSegments { flow_id, timerange, object_id: None, patience })
 }

@@ -9,7 +9,7 @@ use crate::scribe::{
 };
 
 fn in_range(text: &str) -> SegmentFilter {
-    SegmentFilter { timerange: Some(range(text)), object_id: None }
+    SegmentFilter { timerange: Some(range(text)), ..SegmentFilter::default() }
 }
 
 fn listed(tables: &Tables, id: FlowId, filter: &SegmentFilter, paging: &Paging<'_>) -> Vec<String> {
@@ -116,8 +116,11 @@ fn an_object_and_a_range_both_count() {
     scribe.write(post(flow(1), vec![shifted("[20:0_30:0)", 20), shifted("[0:0_10:0)", 0), shifted("[40:0_50:0)", 40)]));
     scribe.write(post(flow(2), vec![shifted("[0:0_10:0)", 0)]));
     scribe.write(post_ranges(flow(1), &["[10:0_20:0)"]));
-    let of_object =
-        |timerange: Option<&str>| SegmentFilter { timerange: timerange.map(range), object_id: Some(object("o")) };
+    let of_object = |timerange: Option<&str>| SegmentFilter {
+        timerange: timerange.map(range),
+        object_id: Some(object("o")),
+        tags: Vec::new(),
+    };
     let all = ["[0:0_10:0)", "[20:0_30:0)", "[40:0_50:0)"];
     assert_eq!(listed(&scribe.tables, flow(1), &of_object(None), &first_page(9)), all);
     assert_eq!(
@@ -127,7 +130,7 @@ fn an_object_and_a_range_both_count() {
     let first = scribe.tables.segments(flow(1), &of_object(None), &reversed(1)).unwrap().page;
     let rest = Paging { cursor: first.next.as_deref(), ..reversed(9) };
     assert_eq!(listed(&scribe.tables, flow(1), &of_object(None), &rest), ["[20:0_30:0)", "[0:0_10:0)"]);
-    let unknown = SegmentFilter { timerange: None, object_id: Some(object("unknown")) };
+    let unknown = SegmentFilter { object_id: Some(object("unknown")), ..SegmentFilter::default() };
     assert!(listed(&scribe.tables, flow(1), &unknown, &first_page(9)).is_empty());
 }
 

@@ -15,6 +15,7 @@ use bytes::Bytes;
 use url::Url;
 
 use super::Secret;
+use super::metrics::MediaMetrics;
 use super::presign::{PresignedPut, Presigner, PresignerSettings, SigningTime};
 
 /// How long it may take until a connection stands.
@@ -25,6 +26,8 @@ const ATTEMPT_TIMEOUT: Duration = Duration::from_secs(10);
 const CALL_TIMEOUT: Duration = Duration::from_secs(30);
 /// How long reading or writing the bytes of one object may take, with all attempts.
 const TRANSFER_TIMEOUT: Duration = Duration::from_secs(300);
+/// How long copying the bytes of one object may take. One that stalls is given up after seconds.
+const COPY_TIMEOUT: Duration = Duration::from_secs(3600);
 /// S3 refuses presigned URLs that live longer than a week, and ours live a quarter longer than promised.
 const LONGEST_URL_VALIDITY: Duration = Duration::from_secs(7 * 24 * 3600 / 5 * 4);
 
@@ -57,6 +60,8 @@ pub struct S3Settings {
     pub addressing: Addressing,
     /// How long a presigned URL is valid at least: `min_presigned_url_timeout` of the TAMS service.
     pub url_validity: Duration,
+    /// Where calls are measured.
+    pub metrics: MediaMetrics,
 }
 
 /// Settings that cannot work.
@@ -217,6 +222,39 @@ impl MediaStore {
         answer.map(drop).map_err(|error| self.error("take an object", key, &error))
     }
 
+    /// Stores an object, or replaces it, with bytes of this length that are never in memory as a whole. Since they cannot
+    /// be sent twice, there is one attempt. S3 takes up to 5 GB, as it does from clients with a presigned URL.
+    pub async fn put_stream(
+        &self,
+        key: &str,
+        content_type: &str,
+        length: u64,
+        bytes: ByteStream,
+    ) -> Result<(), MediaError> {
+        const OPERATION: &str = "take an object";
+        let length = i64::try_from(length)
+            .map_err(|_| MediaError::Refused { operation: OPERATION, detail: format!("{length} bytes are too many") })?;
+        let request = self.client.put_object().bucket(&self.bucket).key(key);
+        let request = request.content_type(content_type).content_length(length).body(bytes);
+        let timeouts = aws_sdk_s3::Config::builder().timeout_config(timeouts(COPY_TIMEOUT, COPY_TIMEOUT));
+        let answer = request.customize().config_override(timeouts).send().await;
+        answer.map(drop).map_err(|error| self.error(OPERATION, key, &error))
+    }
+
+    /// Copies an object from another backend, or replaces it. It is never in memory as a whole.
+    pub async fn copy_from(&self, other: &Self, key: &str) -> Result<(), MediaError> {
+        const OPERATION: &str = "give an object";
+        let answer = other.client.get_object().bucket(&other.bucket).key(key).send().await;
+        let object = answer.map_err(|error| other.error(OPERATION, key, &error))?;
+        let length = object.content_length.and_then(|length| u64::try_from(length).ok());
+        let length = length.ok_or_else(|| MediaError::Unavailable {
+            operation: OPERATION,
+            detail: "it did not say how long the object is".to_owned(),
+        })?;
+        let content_type = object.content_type.as_deref().unwrap_or("application/octet-stream");
+        self.put_stream(key, content_type, length, object.body).await
+    }
+
     /// Deletes an object. That it was not there is success.
     pub async fn delete(&self, key: &str) -> Result<(), MediaError> {
         let answer = self.client.delete_object().bucket(&self.bucket).key(key).send().await;
@@ -275,6 +313,7 @@ fn client(settings: &S3Settings) -> aws_sdk_s3::Client {
     let config = aws_sdk_s3::Config::builder()
         .behavior_version(BehaviorVersion::latest())
         .http_client(http)
+        .interceptor(settings.metrics.of(&settings.bucket))
         .endpoint_url(settings.endpoint.as_str())
         .force_path_style(settings.addressing == Addressing::Path)
         .region(Region::new(settings.region.clone()))

@@ -128,8 +128,12 @@ fn estimated_bytes(commit: &Commit) -> usize {
     const INSTANCE: usize = 256;
     const OBJECT: usize = 48;
     let event = |event: &Event| match event {
-        Event::SegmentsAdded(event) => event.segments.len() * SEGMENT + event.instances.len() * INSTANCE,
+        Event::SegmentsAdded(event) => {
+            event.segments.len() * SEGMENT + event.instances.len() * INSTANCE + event.init_objects.len() * OBJECT
+        }
         Event::ObjectsAllocated(event) => event.object_ids.len() * OBJECT,
+        Event::ObjectsCondemned(event) => event.object_ids.len() * OBJECT,
+        Event::ObjectsDeleted(event) => event.object_ids.len() * OBJECT,
         Event::LogStarted(_)
         | Event::ServiceUpdated(_)
         | Event::SourceCreated(_)
@@ -138,7 +142,27 @@ fn estimated_bytes(commit: &Commit) -> usize {
         | Event::FlowCreated(_)
         | Event::FlowUpdated(_)
         | Event::FlowDeleted(_)
-        | Event::SegmentsDeleted(_) => DOCUMENT,
+        | Event::FlowTrashed(_)
+        | Event::FlowRestored(_)
+        | Event::FlowPurged(_)
+        | Event::SegmentsDeleted(_)
+        | Event::SegmentTagged(_)
+        | Event::ProfileCreated(_)
+        | Event::InstanceAdded(_)
+        | Event::InstanceRemoved(_)
+        | Event::InstanceErased(_)
+        | Event::CopyRequested(_)
+        | Event::CopyFailed(_)
+        | Event::DeletionRequested(_)
+        | Event::DeletionAdvanced(_)
+        | Event::DeletionForgotten(_)
+        | Event::WebhookCreated(_)
+        | Event::WebhookUpdated(_)
+        | Event::WebhookDeleted(_)
+        | Event::AccountSet(_)
+        | Event::AccountDeleted(_)
+        | Event::TokenIssued(_)
+        | Event::TokenRevoked(_) => DOCUMENT,
     };
     COMMIT + commit.events.iter().map(event).sum::<usize>()
 }

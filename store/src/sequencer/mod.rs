@@ -12,6 +12,7 @@
 mod batch;
 mod delivery;
 mod flight;
+mod metrics;
 mod writer;
 
 use std::sync::Arc;
@@ -27,6 +28,7 @@ use tokio::time::Instant as Moment;
 use crate::log::{Broken, Head, Log};
 use batch::Waiting;
 pub use delivery::{Committed, Confirmed, Delivery, Receipts};
+use metrics::Written;
 use writer::Writer;
 
 /// How the sequencer works.
@@ -179,6 +181,7 @@ impl Counters {
 #[derive(Debug)]
 struct Shared {
     counters: Counters,
+    written: Written,
     /// Cleared when requests are no longer taken.
     accepts: AtomicBool,
     status: watch::Sender<Status>,
@@ -218,6 +221,7 @@ impl Sequencer {
         let (closing, closes) = watch::channel(None);
         let shared = Arc::new(Shared {
             counters: Counters::default(),
+            written: Written::default(),
             accepts: AtomicBool::new(true),
             status: watch::Sender::new(Status::Writing),
             closing,

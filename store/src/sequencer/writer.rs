@@ -13,7 +13,7 @@ use tapelog_events::{Instant, Seq};
 use tokio::select;
 use tokio::sync::{mpsc, watch};
 use tokio::time::{Instant as Moment, sleep, sleep_until, timeout};
-use tracing::{debug, error, info, warn};
+use tracing::{Instrument as _, debug, debug_span, error, info, warn};
 
 use super::batch::{Batch, Limits, Sealed, Waiting};
 use super::delivery::{Committed, Confirmed, Delivery, Receipts};
@@ -160,13 +160,16 @@ impl<L: Log, C: Fn() -> Instant + Send + 'static> Writer<L, C> {
             self.split(batch, sealed.payload.len(), limit);
             return Ok(());
         }
-        match self.resolve(&sealed).await? {
+        let span = debug_span!("append", seq = %sealed.head.seq, commits = sealed.record.commits.len());
+        match self.resolve(&sealed).instrument(span).await? {
             Fate::Landed => {
                 self.state.keep();
                 self.reached();
                 self.batch_size = self.settings.requests_per_record;
                 let Sealed { head, record, payload } = sealed;
                 let commits = record.commits.len();
+                self.shared.written.seconds.observe(started.elapsed().as_secs_f64());
+                self.shared.written.bytes.observe(payload.len() as f64);
                 debug!(seq = %head.seq, commits, bytes = payload.len(), elapsed_us = started.elapsed().as_micros(), "record written");
                 Counters::count(&self.shared.counters.records, 1);
                 Counters::count(&self.shared.counters.commits, commits as u64);

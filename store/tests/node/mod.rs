@@ -104,6 +104,7 @@ pub fn request(command: Command) -> Request {
 
 pub fn put_flow(flow: u128, source: u128, label: &str) -> Command {
     Command::PutFlow(Box::new(PutFlow {
+        expected: tapelog_commands::Expected::Any,
         flow_id: flow_id(flow),
         metadata: FlowMetadata {
             source_id: source_id(source),

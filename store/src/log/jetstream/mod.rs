@@ -2,6 +2,7 @@
 
 mod connection;
 mod deliveries;
+mod inspect;
 mod open;
 
 use std::error::Error as _;
@@ -26,6 +27,7 @@ use super::{AppendError, Cause, Entries, Log, Unreachable};
 pub use connection::Connection;
 use connection::Cut;
 use deliveries::Subscription;
+pub use inspect::{Inspection, StreamFacts, inspect};
 pub use open::OpenError;
 
 /// What the headers of a message may take of the server's `max_payload`, in bytes.

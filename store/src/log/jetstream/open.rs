@@ -131,7 +131,7 @@ pub(super) async fn open(
     Ok(Opened { stream, marker, max_message: max_message.unwrap_or(usize::MAX) })
 }
 
-async fn find(context: &Context, name: &str) -> Result<Option<Info>, Unreachable> {
+pub(super) async fn find(context: &Context, name: &str) -> Result<Option<Info>, Unreachable> {
     match context.get_stream(name).await {
         Ok(stream) => Ok(Some(stream.cached_info().clone())),
         Err(error) => match error.kind() {
@@ -211,6 +211,18 @@ fn configuration(settings: &JetStreamSettings) -> Config {
 /// Refuses a stream that could lose records or take what is not a record. Servers drop fields that they do not know, so
 /// a new stream is checked as well.
 fn check(found: &Config, settings: &JetStreamSettings) -> Result<(), OpenError> {
+    let differences = differences(found, settings);
+    if !differences.is_empty() {
+        return Err(OpenError::Configuration { stream: settings.stream.clone(), differences });
+    }
+    if found.num_replicas != settings.replicas {
+        warn!(found = found.num_replicas, asked = settings.replicas, "the log has another number of replicas");
+    }
+    Ok(())
+}
+
+/// What is not as it must be, one sentence each.
+pub(super) fn differences(found: &Config, settings: &JetStreamSettings) -> Vec<String> {
     let asked = configuration(settings);
     let unlimited = |limit: i64| limit <= 0;
     let rules = [
@@ -230,13 +242,5 @@ fn check(found: &Config, settings: &JetStreamSettings) -> Result<(), OpenError> 
         (found.subject_transform.is_none(), "it must have no subject_transform"),
         (found.persist_mode != Some(PersistenceMode::Async), "persist_mode must not be async"),
     ];
-    let differences: Vec<String> =
-        rules.into_iter().filter(|(holds, _)| !holds).map(|(_, rule)| rule.to_owned()).collect();
-    if !differences.is_empty() {
-        return Err(OpenError::Configuration { stream: settings.stream.clone(), differences });
-    }
-    if found.num_replicas != asked.num_replicas {
-        warn!(found = found.num_replicas, asked = asked.num_replicas, "the log has another number of replicas");
-    }
-    Ok(())
+    rules.into_iter().filter(|(holds, _)| !holds).map(|(_, rule)| rule.to_owned()).collect()
 }
