@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use axum::Router;
 use axum::body::{Body, Bytes};
-use axum::extract::State;
+use axum::extract::{Request, State};
 use axum::http::HeaderValue;
 use axum::http::header::CONTENT_TYPE;
 use axum::response::Response;
@@ -18,6 +18,10 @@ use tapelog_projections::{Live, Tables};
 use tapelog_store::log::jetstream::JetStreamLog;
 use tokio::sync::mpsc;
 
+use crate::auth::Authenticator;
+use crate::http::admit;
+use crate::http::route::Rule;
+
 /// How many lines may wait for a slow reader; lines that say how far it is are left out rather than waited for.
 const LINES_AHEAD: usize = 16;
 /// Every how many records a line says how far it is.
@@ -25,6 +29,8 @@ const RECORDS_A_LINE: u64 = 512;
 
 /// What a verification looks at.
 pub struct Verifiable {
+    /// Who finds out who asks: only administrators may.
+    pub authenticator: Arc<Authenticator>,
     /// The log.
     pub log: JetStreamLog,
     /// The tables in use.
@@ -99,7 +105,11 @@ pub fn router(verifiable: Arc<Verifiable>) -> Router {
     Router::new().route("/admin/verify", post(answer)).with_state(verifiable)
 }
 
-async fn answer(State(verifiable): State<Arc<Verifiable>>) -> Response {
+async fn answer(State(verifiable): State<Arc<Verifiable>>, request: Request) -> Response {
+    let (mut head, _) = request.into_parts();
+    if let Err(refusal) = admit(&verifiable.authenticator, &mut head, Rule::Admin).await {
+        return refusal.map(Body::new);
+    }
     let (lines, mut receiver) = mpsc::channel(LINES_AHEAD);
     tokio::spawn(async move {
         let progress = lines.clone();

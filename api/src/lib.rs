@@ -5,9 +5,15 @@
 //! accepted. Knows neither NATS nor Arrow.
 
 pub mod admin;
+pub mod auth;
 pub mod claim;
+pub mod doctor;
+pub mod housekeeping;
 pub mod http;
 mod log_thread;
+mod metrics;
 pub mod node;
 pub mod server;
 pub mod settings;
+mod storage;
+pub mod telemetry;

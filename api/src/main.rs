@@ -2,11 +2,11 @@
 
 mod command;
 
-use std::io::IsTerminal;
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
-use tracing_subscriber::EnvFilter;
+use tapelog_api::settings::SettingsArgs;
+use tapelog_api::telemetry::Telemetry;
 
 /// A Time-addressable Media Store on an event log.
 #[derive(Parser)]
@@ -30,31 +30,57 @@ enum Command {
     Rebuild(command::tables::RebuildArgs),
     /// Prove that log, tables and checkpoint agree
     Verify(command::tables::VerifyArgs),
+    /// Check all that a server with these settings needs, and say what to do about what is wrong
+    Doctor(command::doctor::DoctorArgs),
+    /// Make and change accounts and tokens of a server
+    Account(command::account::AccountArgs),
     /// Show the settings in force, and where each comes from
     Config(command::config::ConfigArgs),
 }
 
+impl Command {
+    /// The settings that it was given, where it has any.
+    fn settings(&self) -> Option<&SettingsArgs> {
+        match self {
+            Self::Serve(args) => Some(&args.settings),
+            Self::Demo(args) => Some(&args.settings),
+            Self::Ingest(_) | Self::Export(_) | Self::Account(_) => None,
+            Self::Rebuild(args) => Some(&args.settings),
+            Self::Verify(args) => Some(&args.settings),
+            Self::Doctor(args) => Some(&args.settings),
+            Self::Config(args) => Some(&args.settings),
+        }
+    }
+}
+
 #[tokio::main]
 async fn main() -> ExitCode {
-    tracing_subscriber::fmt()
-        .with_env_filter(EnvFilter::try_from_env("TAPELOG_LOG").unwrap_or_else(|_| EnvFilter::new("info,s3s=off")))
-        .with_writer(std::io::stderr)
-        .with_ansi(std::io::stderr().is_terminal())
-        .init();
-    let outcome = match Cli::parse().command {
+    let command = Cli::parse().command;
+    // Settings that are not valid are told of by the command itself.
+    let settings = command.settings().and_then(|args| args.settings().ok()).unwrap_or_default();
+    let telemetry = match Telemetry::start(&settings.log, &settings.traces) {
+        Ok(telemetry) => telemetry,
+        Err(error) => {
+            tracing_subscriber::fmt().with_writer(std::io::stderr).init();
+            tracing::error!("{error:#}");
+            return ExitCode::FAILURE;
+        }
+    };
+    let outcome = match command {
         Command::Serve(args) => command::serve::run(args).await,
         Command::Demo(args) => command::demo::run(args).await,
         Command::Ingest(args) => command::media::ingest(args).await,
         Command::Export(args) => command::media::export(args).await,
         Command::Rebuild(args) => command::tables::rebuild(args).await,
         Command::Verify(args) => command::tables::verify(args).await,
+        Command::Doctor(args) => command::doctor::run(args).await,
+        Command::Account(args) => command::account::run(args).await,
         Command::Config(args) => command::config::run(&args),
     };
-    match outcome {
-        Ok(code) => code,
-        Err(error) => {
-            tracing::error!("{error:#}");
-            ExitCode::FAILURE
-        }
-    }
+    let code = outcome.unwrap_or_else(|error| {
+        tracing::error!("{error:#}");
+        ExitCode::FAILURE
+    });
+    telemetry.stop();
+    code
 }

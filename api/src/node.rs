@@ -1,32 +1,31 @@
 //! The life of a server: its parts, the order in which they start, and the order in which they stop.
 
-use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use anyhow::{Context, Result};
-use tapelog_events::{Incarnation, Instant, StorageId, Tags, Timestamp};
+use tapelog_events::{Instant, Timestamp};
 use tapelog_projections::checkpoint::{Checkpoints, open_tables};
 use tapelog_projections::{Live, Projector};
 use tapelog_store::log::jetstream::{Connection, JetStreamLog, JetStreamSettings};
-use tapelog_store::media::{Addressing, LocalCredentials, LocalS3, LocalS3Settings, MediaStore, S3Settings, Secret};
+use tapelog_store::media::{FetchSettings, Fetcher, MediaMetrics};
 use tapelog_store::nats_server::{NatsServer, NatsServerSettings};
 use tapelog_store::sequencer::{Halt, Sequencer, SequencerSettings, Stopped};
 use tokio::net::TcpListener;
 use tokio::sync::mpsc;
-use tokio::task::JoinHandle;
+use tokio::task::{JoinHandle, JoinSet};
 use tokio_util::sync::CancellationToken;
-use url::Url;
-use uuid::Uuid;
 
 use crate::admin::{self, Verifiable};
+use crate::auth::{self, AuthParts, AuthTasks, Authenticator, MasterKey, Vault};
 use crate::claim::Claim;
-use crate::http::{
-    self, App, AppParts, BackendDescription, BackendPlace, Backends, Limits, ServiceFacts, StorageBackend, StoreType,
-};
+use crate::housekeeping::{Housekeeper, Retention};
+use crate::http::{self, App, AppParts, Metrics, ServiceFacts};
 use crate::log_thread::LogThread;
-use crate::server;
-use crate::settings::{DataFolder, MediaSettings, NatsSettings, Settings};
+use crate::metrics::{CheckpointMetrics, register_process};
+use crate::server::{self, ConnectionMetrics, Server};
+use crate::settings::{AuthMode, DataFolder, NatsSettings, RetentionSettings, Settings};
+use crate::storage::Storage;
 
 /// How many records may wait for the projector: it takes a few microseconds for each, so more would only hide that it
 /// stands still.
@@ -35,8 +34,6 @@ const RECORDS_AHEAD: usize = 64;
 pub const URL_VALIDITY: Duration = Duration::from_secs(600);
 /// For how long an allocated object that no segment uses is kept at least: `min_object_timeout` (section 7).
 const OBJECT_TIMEOUT: Duration = Duration::from_secs(3600);
-/// Namespace of the ids of storage backends.
-const BACKENDS: Uuid = Uuid::from_u128(0x6d1c_5f0e_7b0a_4a52_9c1e_0f4a_8e2d_3b71);
 
 /// The moment by this machine's clock.
 pub fn now() -> Instant {
@@ -103,9 +100,11 @@ pub struct Node {
     writer: JoinHandle<Result<Stopped, Halt>>,
     projecting: JoinHandle<()>,
     checkpointer: JoinHandle<()>,
+    housekeeping: JoinSet<()>,
+    authentication: AuthTasks,
     live: Arc<Live>,
     checkpoints: Arc<Checkpoints>,
-    media: Option<LocalS3>,
+    storage: Storage,
     log: OpenLog,
     _log_thread: LogThread,
     _claim: Claim,
@@ -119,6 +118,10 @@ impl Node {
     pub async fn start(settings: Settings) -> Result<Self> {
         let data = DataFolder::open(&settings.data)?;
         let claim = Claim::take(&data.lock())?;
+        settings.limits.check()?;
+        auth::ensure_sound(&settings)?;
+        let tls = server::acceptor(&settings.tls)?;
+        let scheme = if tls.is_some() { "https" } else { "http" };
         let listener = TcpListener::bind(settings.listen)
             .await
             .with_context(|| format!("{} cannot be listened on", settings.listen))?;
@@ -146,45 +149,86 @@ impl Node {
         });
         let (projector, projecting) = Projector::start(Arc::clone(&live), deliveries);
 
-        let (media, store) = open_media(&settings.media, &data, address).await?;
-        let store = Arc::new(store);
-        store.ensure_bucket().await.context("the media bucket cannot be used")?;
+        let mut metrics = Metrics::new(settings.metrics.public);
+        let (media_metrics, connections, checkpointing) =
+            (MediaMetrics::default(), ConnectionMetrics::default(), CheckpointMetrics::default());
+        let registry = metrics.registry();
+        sequencer.register(registry);
+        projector.register(registry);
+        live.register(registry);
+        media_metrics.register(registry);
+        connections.register(registry);
+        checkpointing.register(registry);
+        register_process(registry);
 
         let incarnation = log.log.incarnation();
+        let storage = Storage::open(&settings, &data, address, incarnation, &media_metrics).await?;
+        let backends = Arc::clone(&storage.backends);
+        let retention = retention(&settings);
+        let stop = CancellationToken::new();
+        let key = MasterKey::load(settings.secrets.key.as_deref(), &data.secrets())?;
+        if settings.auth.mode == AuthMode::Required && settings.auth.issuers.is_empty() {
+            auth::ensure_administrator(&sequencer, &live, &data.admin_token()).await?;
+        }
+        let (authenticator, authentication) = Authenticator::start(AuthParts {
+            settings: &settings.auth,
+            data: &data,
+            key: &key,
+            incarnation,
+            tables: Arc::clone(&live),
+            sequencer: sequencer.clone(),
+            stop: stop.clone(),
+        })?;
+        let authenticator = Arc::new(authenticator);
         let app = App::new(AppParts {
+            authenticator: Arc::clone(&authenticator),
+            vault: Arc::new(Vault::new(&key)),
             sequencer: sequencer.clone(),
             tables: Arc::clone(&live),
             projector: projector.status(),
             log: Arc::new(log.log.clone()),
             incarnation,
-            backends: Backends::new(vec![StorageBackend {
-                description: description(&settings.media, incarnation),
-                media: Arc::clone(&store),
-            }]),
+            backends: Arc::clone(&backends),
+            retention,
             service: ServiceFacts {
                 version: format!("tapelog {}", env!("CARGO_PKG_VERSION")),
                 min_object_timeout: seconds(OBJECT_TIMEOUT),
                 min_presigned_url_timeout: seconds(URL_VALIDITY),
             },
-            limits: Limits::default(),
+            limits: settings.limits.clone(),
+            metrics,
             public_url: settings.public_url.clone(),
             base_path: String::new(),
         });
         let admin = admin::router(Arc::new(Verifiable {
+            authenticator,
             log: log.log.clone(),
             live: Arc::clone(&live),
             checkpoints: Arc::clone(&checkpoints),
         }));
-        let stop = CancellationToken::new();
-        let http = tokio::spawn(server::serve(listener, admin.merge(http::router(Arc::new(app))), stop.clone()));
+        let router = admin.merge(http::router(Arc::new(app)));
+        let server = Server::new(router, tls, settings.limits.clone(), connections, stop.clone());
+        let http = tokio::spawn(server.serve(listener));
         let checkpointer = tokio::spawn(write_checkpoints(
             Arc::clone(&live),
             Arc::clone(&checkpoints),
             log.log.clone(),
+            checkpointing.clone(),
             Duration::from_secs(settings.checkpoint.every_seconds),
             stop.clone(),
         ));
-        let url = format!("http://{address}");
+        let housekeeper = Housekeeper {
+            sequencer: sequencer.clone(),
+            tables: Arc::clone(&live),
+            backends,
+            fetcher: Fetcher::new(FetchSettings {
+                allow_private: settings.fetch.allow_private,
+                most_bytes: settings.fetch.most_bytes,
+            }),
+            retention,
+        };
+        let housekeeping = housekeeper.start(&stop);
+        let url = format!("{scheme}://{address}");
         claim.say(Some(url.clone()))?;
         Ok(Self {
             url,
@@ -194,9 +238,11 @@ impl Node {
             writer,
             projecting,
             checkpointer,
+            housekeeping,
+            authentication,
             live,
             checkpoints,
-            media,
+            storage,
             log,
             _log_thread: log_thread,
             _claim: claim,
@@ -215,14 +261,14 @@ impl Node {
     pub async fn stop(self) -> Result<()> {
         self.stop.cancel();
         self.http.await?;
+        self.housekeeping.join_all().await;
+        self.authentication.ended().await?;
         self.sequencer.close();
         let written = self.writer.await?;
         self.projecting.await?;
         self.checkpointer.await?;
         let stored = store_checkpoint(&self.live, &self.checkpoints, &self.log.log).await;
-        if let Some(media) = self.media {
-            media.shutdown().await;
-        }
+        self.storage.close().await;
         self.log.close().await;
         written.context("the log was not written to its end")?;
         stored
@@ -234,6 +280,7 @@ async fn write_checkpoints(
     live: Arc<Live>,
     checkpoints: Arc<Checkpoints>,
     log: JetStreamLog,
+    metrics: CheckpointMetrics,
     every: Duration,
     stop: CancellationToken,
 ) {
@@ -242,8 +289,13 @@ async fn write_checkpoints(
             () = stop.cancelled() => return,
             () = tokio::time::sleep(every) => {}
         }
-        if let Err(error) = store_checkpoint(&live, &checkpoints, &log).await {
-            tracing::error!("a checkpoint could not be stored: {error:#}");
+        let started = std::time::Instant::now();
+        match store_checkpoint(&live, &checkpoints, &log).await {
+            Ok(()) => metrics.written(started.elapsed()),
+            Err(error) => {
+                metrics.failed();
+                tracing::error!("a checkpoint could not be stored: {error:#}");
+            }
         }
     }
 }
@@ -255,72 +307,25 @@ async fn store_checkpoint(live: &Arc<Live>, checkpoints: &Arc<Checkpoints>, log:
     Ok(())
 }
 
-/// The object storage: the S3 that is named, or one of our own over a local folder.
-async fn open_media(
-    settings: &MediaSettings,
-    data: &DataFolder,
-    http: SocketAddr,
-) -> Result<(Option<LocalS3>, MediaStore)> {
-    let (local, endpoint, access_key, secret) = match &settings.endpoint {
-        Some(endpoint) => {
-            let access_key = given_or_in_environment(&settings.access_key, "AWS_ACCESS_KEY_ID")
-                .context("media.access_key is not set, nor is AWS_ACCESS_KEY_ID")?;
-            let secret = given_or_in_environment(&settings.secret_key, "AWS_SECRET_ACCESS_KEY")
-                .context("media.secret_key is not set, nor is AWS_SECRET_ACCESS_KEY")?;
-            (None, endpoint.clone(), access_key, Secret::new(secret))
-        }
-        None => {
-            let LocalCredentials { access_key, secret } = LocalCredentials::load_or_create(&data.media_credentials())
-                .context("the keys of the media folder cannot be kept")?;
-            let local = LocalS3::start(LocalS3Settings {
-                listen: settings.listen.unwrap_or(SocketAddr::new(http.ip(), 0)),
-                folder: data.media(),
-                bucket: settings.bucket.clone(),
-                access_key: access_key.clone(),
-                secret: secret.clone(),
-            });
-            let local = local.await?;
-            let endpoint = local.endpoint();
-            (Some(local), endpoint, access_key, secret)
-        }
-    };
-    let endpoint = Url::parse(&endpoint).context("media.endpoint is not a URL")?;
-    let public_endpoint = settings.public_endpoint.as_deref().map(Url::parse).transpose();
-    let store = MediaStore::new(S3Settings {
-        endpoint,
-        public_endpoint: public_endpoint.context("media.public_endpoint is not a URL")?,
-        region: settings.region.clone(),
-        bucket: settings.bucket.clone(),
-        access_key,
-        secret,
-        addressing: if settings.path_style { Addressing::Path } else { Addressing::VirtualHost },
-        url_validity: URL_VALIDITY,
-    })?;
-    Ok((local, store))
-}
-
-/// What clients are told of the storage backend. Its id is derived, so that every node of a log names it alike.
-fn description(settings: &MediaSettings, incarnation: Incarnation) -> BackendDescription {
-    let id = Uuid::new_v5(&BACKENDS, format!("{incarnation}/{}", settings.bucket).as_bytes());
-    BackendDescription {
-        id: StorageId::from_uuid(id),
-        label: Some(settings.label.clone()),
-        default_storage: true,
-        place: BackendPlace {
-            store_type: StoreType::HttpObjectStore,
-            provider: settings.provider.clone(),
-            region: Some(settings.region.clone()),
-            availability_zone: None,
-            store_product: settings.store_product.clone(),
-            tags: Tags::new(),
-        },
+/// How long things are kept. What clients were promised is kept, whatever the settings say.
+fn retention(settings: &Settings) -> Retention {
+    let RetentionSettings {
+        unregistered_seconds,
+        unreferenced_seconds,
+        trash_seconds,
+        deletion_requests_seconds,
+        sweep_every_seconds,
+    } = settings.retention;
+    Retention {
+        unregistered: Duration::from_secs(unregistered_seconds).max(OBJECT_TIMEOUT),
+        unreferenced: Duration::from_secs(unreferenced_seconds),
+        trash: Duration::from_secs(trash_seconds),
+        deletion_requests: Duration::from_secs(deletion_requests_seconds),
+        sweep_every: Duration::from_secs(sweep_every_seconds.max(1)),
+        delete_at_once: settings.limits.delete_at_once.max(1),
     }
 }
 
 fn seconds(duration: Duration) -> Timestamp {
     Timestamp::from_nanos(duration.as_nanos() as i128).expect("a few minutes lie within the range of timestamps")
-}
-
-fn given_or_in_environment(given: &Option<String>, name: &str) -> Option<String> {
-    given.clone().or_else(|| std::env::var(name).ok())
 }

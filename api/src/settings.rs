@@ -1,5 +1,11 @@
 //! Settings: from flags, environment and one TOML file, in that order; every key has a default that works.
 
+mod auth;
+mod operations;
+mod reference;
+mod retention;
+mod storage;
+
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
@@ -8,10 +14,18 @@ use clap::Args;
 use figment::providers::{Env, Format, Serialized, Toml};
 use figment::value::{Dict, Value};
 use figment::{Figment, Source};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use crate::http::Limits;
+pub use auth::{AuthMode, AuthSettings, IssuerSettings, SecretSettings};
+pub use operations::{LogFormat, LogSettings, MetricsSettings, Share, TlsSettings, TraceSettings};
+pub use reference::reference;
+pub use retention::RetentionSettings;
+pub use storage::{FetchSettings, MediaSettings};
+
 /// All settings of a server. Unknown keys are errors.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Settings {
     /// Where HTTP is served. Port 0 takes a free one.
@@ -22,14 +36,35 @@ pub struct Settings {
     pub public_url: Option<String>,
     /// The log.
     pub nats: NatsSettings,
-    /// Object storage.
+    /// Object storage: the first storage backend.
     pub media: MediaSettings,
+    /// Further storage backends, each with the settings of `media`. In the environment they are JSON.
+    #[serde(deserialize_with = "storage::backends")]
+    pub storage: Vec<MediaSettings>,
+    /// What is fetched from addresses that clients name.
+    pub fetch: FetchSettings,
     /// Checkpoints of the tables.
     pub checkpoint: CheckpointSettings,
+    /// How long things are kept that nobody uses.
+    pub retention: RetentionSettings,
+    /// Encryption of connections.
+    pub tls: TlsSettings,
+    /// Who may use the store.
+    pub auth: AuthSettings,
+    /// The secret of the store.
+    pub secrets: SecretSettings,
+    /// How much is taken at once, and of each client.
+    pub limits: Limits,
+    /// What is logged.
+    pub log: LogSettings,
+    /// Metrics for Prometheus.
+    pub metrics: MetricsSettings,
+    /// Traces for OpenTelemetry.
+    pub traces: TraceSettings,
 }
 
 /// Where the log is.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct NatsSettings {
     /// A NATS server or cluster with JetStream. Absent: a private nats-server in the data folder.
@@ -44,37 +79,15 @@ pub struct NatsSettings {
     pub config: Option<PathBuf>,
 }
 
-/// Where media are.
-#[derive(Debug, Clone, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct MediaSettings {
-    /// An S3 endpoint. Absent: an endpoint of tapelog's own, over the folder `media` of the data folder.
-    pub endpoint: Option<String>,
-    /// The same endpoint as clients reach it, when that is by another name.
-    pub public_endpoint: Option<String>,
-    /// Where tapelog's own endpoint is served. Absent: the address of `listen`, on a free port.
-    pub listen: Option<SocketAddr>,
-    /// The bucket.
-    pub bucket: String,
-    /// The region that requests are signed for.
-    pub region: String,
-    /// Access key. Absent: `AWS_ACCESS_KEY_ID` of the environment.
-    pub access_key: Option<String>,
-    /// Secret key. Absent: `AWS_SECRET_ACCESS_KEY` of the environment.
-    #[serde(skip_serializing)]
-    pub secret_key: Option<String>,
-    /// Whether the bucket stands in the path of URLs, rather than in their host name.
-    pub path_style: bool,
-    /// The label of the storage backend, by which clients choose URLs.
-    pub label: String,
-    /// Who provides the backend, as TAMS tells its clients.
-    pub provider: String,
-    /// What product it is, as TAMS tells its clients.
-    pub store_product: String,
+impl Settings {
+    /// Every storage backend.
+    pub fn storage_backends(&self) -> impl Iterator<Item = &MediaSettings> {
+        std::iter::once(&self.media).chain(&self.storage)
+    }
 }
 
 /// When checkpoints are written.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct CheckpointSettings {
     /// Seconds between checkpoints, while there is anything new. One is written at a graceful stop too.
@@ -88,20 +101,18 @@ impl Default for Settings {
             data: PathBuf::from("tapelog-data"),
             public_url: None,
             nats: NatsSettings { url: None, stream: "TAPELOG".to_owned(), replicas: 1, server: None, config: None },
-            media: MediaSettings {
-                endpoint: None,
-                public_endpoint: None,
-                listen: None,
-                bucket: "tapelog-media".to_owned(),
-                region: "us-east-1".to_owned(),
-                access_key: None,
-                secret_key: None,
-                path_style: true,
-                label: "default".to_owned(),
-                provider: "tapelog".to_owned(),
-                store_product: "S3".to_owned(),
-            },
+            media: MediaSettings::default(),
+            storage: Vec::new(),
+            fetch: FetchSettings::default(),
             checkpoint: CheckpointSettings { every_seconds: 300 },
+            retention: RetentionSettings::default(),
+            tls: TlsSettings::default(),
+            auth: AuthSettings::default(),
+            secrets: SecretSettings::default(),
+            limits: Limits::default(),
+            log: LogSettings::default(),
+            metrics: MetricsSettings::default(),
+            traces: TraceSettings::default(),
         }
     }
 }
@@ -257,9 +268,34 @@ impl DataFolder {
         self.0.join("media")
     }
 
+    /// Media of a further endpoint of tapelog's own, with this bucket.
+    pub fn storage(&self, bucket: &str) -> PathBuf {
+        self.0.join("storage").join(bucket)
+    }
+
     /// Keys of tapelog's own object storage.
     pub fn media_credentials(&self) -> PathBuf {
         self.0.join("media-credentials.json")
+    }
+
+    /// The secret from which keys are derived.
+    pub fn secrets(&self) -> PathBuf {
+        self.0.join("secrets.key")
+    }
+
+    /// The token of the first administrator.
+    pub fn admin_token(&self) -> PathBuf {
+        self.0.join("admin-token")
+    }
+
+    /// The token by which commands on this machine talk to the server that uses the folder.
+    pub fn local_token(&self) -> PathBuf {
+        self.0.join("local-token")
+    }
+
+    /// The authentication log.
+    pub fn authentication_log(&self) -> PathBuf {
+        self.0.join("auth-log")
     }
 
     /// Held by the process that uses the folder; says where its server is.

@@ -8,7 +8,7 @@ use std::process::ExitCode;
 use anyhow::{Context, Result};
 use clap::Args;
 use tapelog_api::node::Node;
-use tapelog_api::settings::SettingsArgs;
+use tapelog_api::settings::{AuthMode, SettingsArgs};
 use tapelog_media::ingest::{IngestOptions, IngestReport, Origin};
 use tapelog_media::{CancellationToken, Timestamp, clip};
 
@@ -21,12 +21,14 @@ pub struct DemoArgs {
     #[arg(long, default_value = "30")]
     seconds: u32,
     #[command(flatten)]
-    settings: SettingsArgs,
+    pub settings: SettingsArgs,
 }
 
-/// Serves, records a test clip into the server, says what to look at, and keeps serving.
+/// Serves without asking for credentials, records a test clip into the server, says what to look at, and keeps serving.
 pub async fn run(args: DemoArgs) -> Result<ExitCode> {
-    let settings = args.settings.settings()?;
+    let mut settings = args.settings.settings()?;
+    // What it suggests to try should be as short as can be.
+    settings.auth.mode = AuthMode::None;
     let clips = settings.data.join("demo");
     let stop = stop_signal()?;
     let node = Node::start(settings).await?;

@@ -1,7 +1,9 @@
 //! The subcommands of the binary: arguments, and the order in which the parts are started and stopped.
 
+pub mod account;
 pub mod config;
 pub mod demo;
+pub mod doctor;
 pub mod media;
 pub mod serve;
 pub mod tables;

@@ -6,19 +6,23 @@ use std::process::ExitCode;
 use anyhow::{Context, Result};
 use clap::Args;
 use tapelog_api::node::Node;
-use tapelog_api::settings::SettingsArgs;
+use tapelog_api::settings::{AuthMode, SettingsArgs};
 use tokio::signal::unix::{SignalKind, signal};
 
 /// Arguments of `tapelog serve`.
 #[derive(Args)]
 pub struct ServeArgs {
+    /// Whether requests need credentials; none is for development, on this machine only
+    #[arg(long, value_name = "MODE")]
+    auth: Option<AuthMode>,
     #[command(flatten)]
-    settings: SettingsArgs,
+    pub settings: SettingsArgs,
 }
 
 /// Serves until told to stop.
 pub async fn run(args: ServeArgs) -> Result<ExitCode> {
-    let settings = args.settings.settings()?;
+    let mut settings = args.settings.settings()?;
+    settings.auth.mode = args.auth.unwrap_or(settings.auth.mode);
     let stop = stop_signal()?;
     let node = Node::start(settings).await?;
     let mut out = std::io::stdout();

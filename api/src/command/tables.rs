@@ -9,6 +9,7 @@ use clap::Args;
 use futures::StreamExt;
 use indicatif::{ProgressBar, ProgressStyle};
 use tapelog_api::admin::{Line, Report, verify_tables};
+use tapelog_api::auth::local_token;
 use tapelog_api::claim::{Asked, Claim};
 use tapelog_api::node::OpenLog;
 use tapelog_api::settings::{DataFolder, Settings, SettingsArgs};
@@ -20,14 +21,14 @@ use tapelog_projections::verify;
 #[derive(Args)]
 pub struct RebuildArgs {
     #[command(flatten)]
-    settings: SettingsArgs,
+    pub settings: SettingsArgs,
 }
 
 /// Arguments of `tapelog verify`.
 #[derive(Args)]
 pub struct VerifyArgs {
     #[command(flatten)]
-    settings: SettingsArgs,
+    pub settings: SettingsArgs,
 }
 
 /// Folds the tables anew from the log's first record, and stores them as the checkpoint from which the next start goes on.
@@ -59,7 +60,7 @@ pub async fn verify(args: VerifyArgs) -> Result<ExitCode> {
         Asked::Ours(claim) => verify_stopped(&settings, &data, claim).await?,
         Asked::Taken(owner) => {
             let url = owner.url.with_context(|| format!("process {} is starting up; try again", owner.pid))?;
-            verify_running(&url).await?
+            verify_running(&url, &local_token(&data.local_token())?).await?
         }
     };
     let mut out = std::io::stdout();
@@ -89,10 +90,10 @@ async fn verify_stopped(settings: &Settings, data: &DataFolder, claim: Claim) ->
     Ok(report)
 }
 
-async fn verify_running(url: &str) -> Result<Report> {
+async fn verify_running(url: &str, token: &str) -> Result<Report> {
     let bar = Bar::new("verify");
-    let response =
-        tapelog_media::client::http_client().post(format!("{url}/admin/verify")).send().await?.error_for_status()?;
+    let request = tapelog_media::client::http_client().post(format!("{url}/admin/verify")).bearer_auth(token);
+    let response = request.send().await?.error_for_status()?;
     let mut chunks = response.bytes_stream();
     let mut pending = Vec::new();
     while let Some(chunk) = chunks.next().await {

@@ -2,8 +2,10 @@
 
 use std::any::Any;
 use std::convert::Infallible;
+use std::error::Error;
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
+use std::time::{Duration, SystemTime};
 
 use axum::Router;
 use axum::body::Body as AxumBody;
@@ -12,17 +14,21 @@ use futures::{FutureExt, stream};
 use hyper::body::Body as HttpBody;
 use hyper::http::request::Parts;
 use hyper::{Method, Request};
+use tapelog_store::sequencer::SubmitError;
+use tokio::time::timeout;
 use tracing::Instrument;
+use tracing::field::Empty;
 
+use super::access::Seen;
 use super::app::App;
 use super::call::{Call, REQUEST_ID, RequestId};
+use super::dispatch::dispatch;
 use super::problem::Problem;
 use super::response::Response;
-use super::route::Resource;
-use super::{body, cors, flow, health, object, position, segment, service, source, storage};
-
-/// Who asks, until requests say so.
-const ANONYMOUS: &str = "anonymous";
+use super::route::{Resource, Rule, Verb};
+use super::{body, content, cors, etag, metrics, position};
+use crate::auth::{self, Authenticator, Principal};
+use crate::telemetry;
 
 /// The API as a router, for what stands beside it: it answers every path that no other route has.
 pub fn router(app: Arc<App>) -> Router {
@@ -46,21 +52,60 @@ pub fn router(app: Arc<App>) -> Router {
 /// Answers a request. Whatever happens, there is an answer, and a browser may read it.
 pub async fn answer<B>(app: &App, request: Request<B>) -> Response
 where
-    B: HttpBody<Data = Bytes> + Unpin,
+    B: HttpBody<Data = Bytes> + Send + Unpin + 'static,
+    B::Error: Into<Box<dyn Error + Send + Sync>>,
 {
-    let (head, body) = request.into_parts();
+    let (mut head, body) = request.into_parts();
+    auth::take_url_token(&mut head);
     let id = RequestId::of(&head.headers);
-    let span = tracing::debug_span!("request", method = %head.method, path = head.uri.path(), request_id = %id);
-    let handled = AssertUnwindSafe(handle(app, &head, body, &id)).catch_unwind().instrument(span);
+    let mut seen = Seen::begin();
+    let span = tracing::debug_span!(
+        "request",
+        otel.kind = "server",
+        http.request.method = %head.method,
+        url.path = head.uri.path(),
+        request_id = %id,
+        http.route = Empty,
+        http.response.status_code = Empty,
+    );
+    telemetry::follow(&span, &head.headers);
+    let at_work = app.parts.metrics.at_work();
+    let handled = AssertUnwindSafe(handle(app, &head, body, &id, &mut seen)).catch_unwind().instrument(span.clone());
     let handled = handled.await.unwrap_or_else(|panic| {
         tracing::error!(request_id = %id, panic = text_of(&*panic), "answering a request panicked");
         Err(Problem::Internal)
     });
-    let mut response = handled.unwrap_or_else(|problem| tell(app, &problem, &id));
+    drop(at_work);
+    let response = handled.unwrap_or_else(|problem| tell(app, &problem, &id));
+    let mut response = etag::tagged(&head.method, &head.headers, response);
     let headers = response.headers_mut();
     cors::expose(headers);
     headers.insert(REQUEST_ID, id.to_header());
+    seen.note(app, &head, &id, &span, &response);
     response
+}
+
+/// Lets a request pass that is answered beside the API, if its sender may do what a rule is for.
+///
+/// # Errors
+/// The answer where they may not.
+pub async fn admit(authenticator: &Authenticator, head: &mut Parts, rule: Rule) -> Result<(), Response> {
+    auth::take_url_token(head);
+    let id = RequestId::of(&head.headers);
+    let admitted = authenticator.authenticate(head, &id).await.and_then(|principal| allow(&principal, rule));
+    admitted.map_err(|problem| {
+        let mut response = problem.response(&id.to_string(), SystemTime::now().into());
+        cors::expose(response.headers_mut());
+        response.headers_mut().insert(REQUEST_ID, id.to_header());
+        response
+    })
+}
+
+fn allow(principal: &Principal, rule: Rule) -> Result<(), Problem> {
+    if principal.satisfies(rule) {
+        return Ok(());
+    }
+    Err(Problem::Forbidden(format!("your credentials lack the scope for this: {rule}")))
 }
 
 fn tell(app: &App, problem: &Problem, id: &RequestId) -> Response {
@@ -78,142 +123,57 @@ fn text_of(panic: &(dyn Any + Send)) -> &str {
     text.or_else(|| panic.downcast_ref::<&str>().copied()).unwrap_or("something that is no text")
 }
 
-async fn handle<B>(app: &App, head: &Parts, body: B, id: &RequestId) -> Result<Response, Problem>
+async fn handle<B>(app: &App, head: &Parts, body: B, id: &RequestId, seen: &mut Seen) -> Result<Response, Problem>
 where
-    B: HttpBody<Data = Bytes> + Unpin,
+    B: HttpBody<Data = Bytes> + Send + Unpin + 'static,
+    B::Error: Into<Box<dyn Error + Send + Sync>>,
 {
     if head.method == Method::OPTIONS {
         return Ok(cors::preflight());
     }
-    let resource = Resource::parse(&app.parts.base_path, head.uri.path())?;
+    let resource = Resource::parse(&app.parts.base_path, head.uri.path());
+    let verb = Verb::of(&head.method);
+    seen.route = resource.as_ref().ok().map(|resource| resource.route().template);
+    let _place = match &resource {
+        // How a server is must be known above all when it has too much to do.
+        Ok(Resource::Alive | Resource::Ready | Resource::Metrics) => None,
+        Ok(_) | Err(_) => Some(app.places.try_acquire().map_err(|_| Problem::Overloaded)?),
+    };
+    let operation = resource.as_ref().ok().zip(verb).and_then(|(resource, verb)| resource.route().operation(verb));
+    let principal = match operation {
+        Some(operation) if operation.rule == Rule::Public => Arc::new(Principal::nobody()),
+        Some(_) if app.parts.metrics.public && matches!(resource, Ok(Resource::Metrics)) => {
+            return Ok(metrics::get(app).await);
+        }
+        // Whoever is not known learns nothing, not even what there is not (1.1).
+        _ => app.parts.authenticator.authenticate(head, id).await?,
+    };
+    seen.principal = Some(Arc::clone(&principal.name));
+    let resource = resource?;
+    let not_allowed = || Problem::MethodNotAllowed { allow: resource.route().allow(|_| true) };
+    let (verb, operation) = verb.zip(operation).ok_or_else(not_allowed)?;
+    allow(&principal, operation.rule)?;
+    position::wait(app, &head.headers).await?;
+    if let (Verb::Put, Resource::Content(object_id)) = (verb, &resource) {
+        let call = Call { app, head, body: Bytes::new(), id, principal: &principal };
+        return content::put(&call, object_id, body).await;
+    }
     let limits = &app.parts.limits;
-    let body = match (&head.method, &resource) {
-        (&Method::POST, Resource::Segments(_)) => {
+    let body = match (verb, &resource) {
+        (Verb::Post, Resource::Segments(_)) => {
             body::read(&head.headers, body, limits.segments_body_bytes, &app.large_bodies).await?
         }
-        (&Method::POST | &Method::PUT, _) => {
-            body::read(&head.headers, body, limits.body_bytes, &app.large_bodies).await?
-        }
-        _ => body::Body::default(),
+        (Verb::Post | Verb::Put, _) => body::read(&head.headers, body, limits.body_bytes, &app.large_bodies).await?,
+        (Verb::Get | Verb::Delete, _) => body::Body::default(),
     };
-    position::wait(app, &head.headers).await?;
-    let call = Call { app, head, body: body.bytes.clone(), id, actor: ANONYMOUS };
-    dispatch(&call, resource).await
-}
-
-async fn dispatch(call: &Call<'_>, resource: Resource<'_>) -> Result<Response, Problem> {
-    use Resource as R;
-    let method = &call.head.method;
-    match resource {
-        R::Root => match *method {
-            Method::GET | Method::HEAD => Ok(service::root()),
-            _ => other_methods("GET, HEAD"),
-        },
-        R::Service => match *method {
-            Method::GET | Method::HEAD => service::get(call),
-            Method::POST => service::post(call).await,
-            _ => other_methods("GET, HEAD, POST"),
-        },
-        R::StorageBackends => match *method {
-            Method::GET | Method::HEAD => Ok(service::storage_backends(call)),
-            _ => other_methods("GET, HEAD"),
-        },
-        R::Sources => match *method {
-            Method::GET | Method::HEAD => source::list(call),
-            _ => other_methods("GET, HEAD"),
-        },
-        R::Source(id) => match *method {
-            Method::GET | Method::HEAD => source::get(call, id),
-            _ => other_methods("GET, HEAD"),
-        },
-        R::SourceTags(id) => match *method {
-            Method::GET | Method::HEAD => source::get_tags(call, id),
-            _ => other_methods("GET, HEAD"),
-        },
-        R::SourceTag(id, name) => match *method {
-            Method::GET | Method::HEAD => source::get_tag(call, id, &name),
-            Method::PUT => source::put_tag(call, id, &name).await,
-            Method::DELETE => source::delete_tag(call, id, &name).await,
-            _ => other_methods("GET, HEAD, PUT, DELETE"),
-        },
-        R::SourceText(id, text) => match *method {
-            Method::GET | Method::HEAD => source::get_text(call, id, text),
-            Method::PUT => source::put_text(call, id, text).await,
-            Method::DELETE => source::delete_text(call, id, text).await,
-            _ => other_methods("GET, HEAD, PUT, DELETE"),
-        },
-        R::Flows => match *method {
-            Method::GET | Method::HEAD => flow::list(call),
-            _ => other_methods("GET, HEAD"),
-        },
-        R::Flow(id) => match *method {
-            Method::GET | Method::HEAD => flow::get(call, id),
-            Method::PUT => flow::put(call, id).await,
-            Method::DELETE => flow::delete(call, id).await,
-            _ => other_methods("GET, HEAD, PUT, DELETE"),
-        },
-        R::FlowTags(id) => match *method {
-            Method::GET | Method::HEAD => flow::get_tags(call, id),
-            _ => other_methods("GET, HEAD"),
-        },
-        R::FlowTag(id, name) => match *method {
-            Method::GET | Method::HEAD => flow::get_tag(call, id, &name),
-            Method::PUT => flow::put_tag(call, id, &name).await,
-            Method::DELETE => flow::delete_tag(call, id, &name).await,
-            _ => other_methods("GET, HEAD, PUT, DELETE"),
-        },
-        R::FlowText(id, text) => match *method {
-            Method::GET | Method::HEAD => flow::get_text(call, id, text),
-            Method::PUT => flow::put_text(call, id, text).await,
-            Method::DELETE => flow::delete_text(call, id, text).await,
-            _ => other_methods("GET, HEAD, PUT, DELETE"),
-        },
-        R::ReadOnly(id) => match *method {
-            Method::GET | Method::HEAD => flow::get_read_only(call, id),
-            Method::PUT => flow::put_read_only(call, id).await,
-            _ => other_methods("GET, HEAD, PUT"),
-        },
-        R::FlowCollection(id) => match *method {
-            Method::GET | Method::HEAD => flow::get_collection(call, id),
-            Method::PUT => flow::put_collection(call, id).await,
-            Method::DELETE => flow::delete_collection(call, id).await,
-            _ => other_methods("GET, HEAD, PUT, DELETE"),
-        },
-        R::BitRate(id, rate) => match *method {
-            Method::GET | Method::HEAD => flow::get_bit_rate(call, id, rate),
-            Method::PUT => flow::put_bit_rate(call, id, rate).await,
-            Method::DELETE => flow::delete_bit_rate(call, id, rate).await,
-            _ => other_methods("GET, HEAD, PUT, DELETE"),
-        },
-        R::Segments(id) => match *method {
-            Method::GET | Method::HEAD => segment::list(call, id).await,
-            Method::POST => segment::post(call, id).await,
-            Method::DELETE => segment::delete(call, id).await,
-            _ => other_methods("GET, HEAD, POST, DELETE"),
-        },
-        R::Storage(id) => match *method {
-            Method::POST => storage::allocate(call, id).await,
-            _ => other_methods("POST"),
-        },
-        R::Object(id) => match *method {
-            Method::GET | Method::HEAD => object::get(call, &id),
-            _ => other_methods("GET, HEAD"),
-        },
-        R::Alive => match *method {
-            Method::GET | Method::HEAD => Ok(health::alive()),
-            _ => other_methods("GET, HEAD"),
-        },
-        R::Ready => match *method {
-            Method::GET | Method::HEAD => Ok(health::ready(call).await),
-            _ => other_methods("GET, HEAD"),
-        },
-        R::Projections => match *method {
-            Method::GET | Method::HEAD => Ok(health::projections(call).await),
-            _ => other_methods("GET, HEAD"),
-        },
-    }
-}
-
-fn other_methods(allow: &'static str) -> Result<Response, Problem> {
-    Err(Problem::MethodNotAllowed { allow })
+    seen.received = body.bytes.len();
+    let call = Call { app, head, body: body.bytes.clone(), id, principal: &principal };
+    let time = Duration::from_secs(limits.request_seconds);
+    timeout(time, dispatch(&call, resource, verb)).await.unwrap_or_else(|_| {
+        Err(match verb {
+            Verb::Get => Problem::TooSlow { seconds: limits.request_seconds },
+            // The log may have it, and whoever asked must not believe that nothing happened.
+            Verb::Put | Verb::Post | Verb::Delete => SubmitError::OutcomeUnknown.into(),
+        })
+    })
 }

@@ -10,11 +10,20 @@ use tapelog_store::log::{Log, Unreachable};
 use tapelog_store::sequencer::Sequencer;
 use tokio::sync::{Semaphore, watch};
 
-use super::backend::Backends;
+use super::backend::{Backend, Backends};
+use super::health::Probes;
 use super::limits::{self, Limits};
+use super::metrics::Metrics;
+use super::response;
+use crate::auth::{Authenticator, Vault};
+use crate::housekeeping::Retention;
 
 /// The parts that the API is put together from.
 pub struct AppParts {
+    /// Who finds out who asks.
+    pub authenticator: Arc<Authenticator>,
+    /// What encrypts secrets that have to be used again.
+    pub vault: Arc<Vault>,
     /// Where writes go.
     pub sequencer: Sequencer,
     /// Where reads come from.
@@ -26,11 +35,15 @@ pub struct AppParts {
     /// Which life of the log this is.
     pub incarnation: Incarnation,
     /// Where media are.
-    pub backends: Backends,
+    pub backends: Arc<Backends>,
+    /// How long things are kept that nobody uses.
+    pub retention: Retention,
     /// What the store says of itself.
     pub service: ServiceFacts,
-    /// How large requests and pages may be.
+    /// How much is taken at once, and of each client.
     pub limits: Limits,
+    /// What is measured.
+    pub metrics: Metrics,
     /// The URL of the API's root, where clients reach it by another one than their requests tell.
     pub public_url: Option<String>,
     /// What every path begins with: empty, or such as `/tams/v8.2`.
@@ -67,17 +80,41 @@ pub struct App {
     pub(super) reserved_labels: Arc<[String]>,
     /// Places for large bodies.
     pub(super) large_bodies: Semaphore,
+    /// Places for requests at work.
+    pub(super) places: Semaphore,
+    /// What all that this server says depends on besides the log: equal servers have equal ones.
+    pub(super) telling: [u8; 32],
+    /// How what the server depends on was when it was asked last.
+    pub(super) probes: Probes,
 }
 
 impl App {
     /// Puts the API together.
     pub fn new(parts: AppParts) -> Self {
         let reserved_labels = parts.backends.labels().map(str::to_owned).collect();
-        Self { parts, reserved_labels, large_bodies: Semaphore::new(limits::LARGE_BODIES) }
+        Self {
+            reserved_labels,
+            large_bodies: Semaphore::new(limits::LARGE_BODIES),
+            places: Semaphore::new(parts.limits.requests),
+            telling: telling(&parts),
+            probes: Probes::default(),
+            parts,
+        }
     }
 
     /// The time on the clock.
     pub(super) fn now(&self) -> SystemTime {
         SystemTime::now()
     }
+}
+
+/// The URL that a backend would give for a certain object at a certain time tells all that its URLs depend on.
+fn telling(parts: &AppParts) -> [u8; 32] {
+    let mut told = format!("{}\n{}\n", parts.service.version, parts.incarnation);
+    for Backend { description, media, .. } in parts.backends.iter() {
+        told.push_str(&String::from_utf8_lossy(&response::encode(description)));
+        media.presign_get("object", &media.signing_time(SystemTime::UNIX_EPOCH), &mut told);
+        told.push('\n');
+    }
+    *blake3::hash(told.as_bytes()).as_bytes()
 }

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use schemars::JsonSchema;
 use serde::Serialize;
 use tapelog_events::{StorageId, Tags};
 use tapelog_store::media::MediaStore;
@@ -17,7 +18,8 @@ pub struct StorageBackend {
 }
 
 /// What clients are told of a storage backend (`storage-backends-list.json`).
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, JsonSchema)]
+#[schemars(rename = "StorageBackend")]
 pub struct BackendDescription {
     /// Names it.
     pub id: StorageId,
@@ -32,7 +34,7 @@ pub struct BackendDescription {
 }
 
 /// Where and what a storage backend is (`storage-backend.json`): said of it, and of every URL when that is asked for.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, JsonSchema)]
 pub struct BackendPlace {
     /// The one kind there is.
     pub store_type: StoreType,
@@ -51,7 +53,7 @@ pub struct BackendPlace {
 }
 
 /// Kinds of storage backends.
-#[derive(Debug, Clone, Copy, Serialize)]
+#[derive(Debug, Clone, Copy, Serialize, JsonSchema)]
 pub enum StoreType {
     /// Objects by HTTP.
     #[serde(rename = "http_object_store")]
@@ -80,6 +82,11 @@ impl Backends {
             key(a).cmp(&key(b))
         });
         Self(backends)
+    }
+
+    /// The bucket of a backend.
+    pub fn media(&self, id: StorageId) -> Option<&MediaStore> {
+        self.get(id).map(|backend| &*backend.media)
     }
 
     pub(super) fn iter(&self) -> impl DoubleEndedIterator<Item = &Backend> {

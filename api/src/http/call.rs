@@ -1,21 +1,24 @@
 //! One request on its way through the handlers.
 
 use std::fmt;
+use std::sync::Arc;
 
 use bytes::Bytes;
 use hyper::header::{HeaderMap, HeaderName, HeaderValue};
 use hyper::http::request::Parts;
 use hyper::{Method, StatusCode};
-use tapelog_events::{CommitId, Seq};
-use tapelog_projections::{Direction, Paging, Tables};
+use tapelog_events::{Access, CommitId, Seq, SourceId};
+use tapelog_projections::{Direction, FlowFilter, FlowView, Paging, SortBy, Tables};
 use uuid::Uuid;
 
-use super::app::App;
+use super::app::{App, AppParts};
 use super::limits;
 use super::position;
 use super::problem::Problem;
+use super::public_url;
 use super::query::Query;
 use super::response::{self, Response};
+use crate::auth::Principal;
 
 /// One request.
 pub struct Call<'a> {
@@ -28,10 +31,15 @@ pub struct Call<'a> {
     /// Which request this is.
     pub id: &'a RequestId,
     /// Who asks.
-    pub actor: &'a str,
+    pub principal: &'a Principal,
 }
 
 impl Call<'_> {
+    /// What whoever asks may do with resources of which classes.
+    pub fn access(&self) -> &Arc<Access> {
+        &self.principal.access
+    }
+
     /// The part of the URL after `?`, as it was sent.
     pub fn raw_query(&self) -> &str {
         self.head.uri.query().unwrap_or_default()
@@ -45,18 +53,27 @@ impl Call<'_> {
         Query::parse(self.raw_query())
     }
 
+    /// The absolute URL of a path below the base path, as the client would write it.
+    pub fn url(&self, path: &str) -> String {
+        let AppParts { public_url, base_path, .. } = &self.app.parts;
+        public_url::absolute(public_url.as_deref(), &self.head.headers, base_path, path)
+    }
+
     /// Whether only the headers are asked for, so that a costly body need not be made.
     pub fn is_head(&self) -> bool {
         self.head.method == Method::HEAD
     }
 
-    /// Answers from the tables. The answer says at which position they were read.
+    /// Answers from the tables. The answer says at which position they were read, also where something is not there.
     ///
     /// # Errors
     /// Those of `query`.
     pub fn read(&self, query: impl FnOnce(&Tables) -> Result<Response, Problem>) -> Result<Response, Problem> {
         let (seq, response) = self.app.parts.tables.read(|tables| (tables.position(), query(tables)));
-        response.map(|response| self.at(seq, response))
+        match response {
+            Ok(response) => Ok(self.at(seq, response)),
+            Err(problem) => Err(problem.seen_at(seq)),
+        }
     }
 
     /// An answer that is true at this position.
@@ -81,6 +98,29 @@ pub fn paging<'q>(call: &Call<'_>, query: &'q Query<'_>) -> Result<Paging<'q>, P
         Some(false) | None => Direction::Usual,
     };
     Ok(Paging { direction, cursor: query.text("page")?, limit: query.limit(&call.app.parts.limits)? })
+}
+
+/// The same for a listing that the specification gives no 400: what cannot be read is as good as absent.
+pub fn forgiving_paging<'q>(call: &Call<'_>, query: &'q Query<'_>) -> Paging<'q> {
+    let limits = &call.app.parts.limits;
+    let direction = match query.boolean("reverse_order") {
+        Ok(Some(true)) => Direction::Reversed,
+        Ok(Some(false) | None) | Err(_) => Direction::Usual,
+    };
+    let limit = match query.text("limit") {
+        Ok(Some("0")) => 1,
+        Ok(_) | Err(_) => query.limit(limits).unwrap_or(limits.page_default),
+    };
+    Paging { direction, cursor: query.text("page").ok().flatten(), limit }
+}
+
+/// Every Flow of a Source that may be read.
+pub fn flows_of<'a>(tables: &'a Tables, source_id: SourceId, access: &Arc<Access>) -> Vec<FlowView<'a>> {
+    let filter =
+        FlowFilter { source_id: Some(source_id), access: Arc::clone(access), ..FlowFilter::default() };
+    let all = Paging { direction: Direction::Usual, cursor: None, limit: usize::MAX };
+    let page = tables.flows(&filter, SortBy::Created, &all);
+    page.expect("only a cursor can be refused, and there is none").items
 }
 
 /// Names a request: by the id that its client gave it in `X-Request-Id`, or by a fresh one.

@@ -16,8 +16,10 @@ const EXPOSED: HeaderValue = HeaderValue::from_static(
      ETag, Content-Range, Accept-Ranges, Content-Length, TAMS-Position, Retry-After, X-Request-Id",
 );
 /// Headers that a page may send.
-const ALLOWED: HeaderValue =
-    HeaderValue::from_static("Authorization, Content-Type, Range, Idempotency-Key, TAMS-Min-Position, X-Request-Id");
+const ALLOWED: HeaderValue = HeaderValue::from_static(
+    "Authorization, Content-Type, Content-Encoding, If-None-Match, Range, Idempotency-Key, TAMS-Min-Position, \
+     X-Request-Id, Traceparent, Tracestate",
+);
 const METHODS: HeaderValue = HeaderValue::from_static("GET, HEAD, PUT, POST, DELETE");
 const ANY: HeaderValue = HeaderValue::from_static("*");
 /// For how many seconds a browser may remember the answer to a preflight: browsers allow no more than a day.

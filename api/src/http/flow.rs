@@ -1,17 +1,21 @@
 //! Flows (sections 2.4 and 5).
 
 use hyper::StatusCode;
-use tapelog_commands::{Command, DeleteFlow, FlowProperty, SetFlowProperty};
-use tapelog_events::{FlowId, FlowStatus, Outcome, TimeRange};
-use tapelog_projections::{Direction, FlowFilter, FlowView, SortBy, Tables};
+use tapelog_commands::{Command, FlowProperty, SetFlowProperty};
+use tapelog_events::{FlowId, FlowStatus, Outcome, Tags, TimeRange};
+use tapelog_projections::{FlowFilter, FlowView, Listed, SortBy, Tables};
 
+use super::batch;
 use super::body::{self, property};
 use super::call::{self, Call};
-use super::paging::{Listing, Page};
+use super::deletion;
+use super::etag::Tag;
+use super::paging;
 use super::problem::Problem;
 use super::query::Query;
 use super::response::{self, Response};
-use super::route::{BitRate, Text};
+use super::dispatch::not_in_tams;
+use super::route::{BitRate, Resource, Text};
 use super::tag_filter;
 use super::write::submit;
 
@@ -38,19 +42,20 @@ pub fn list(call: &Call<'_>) -> Result<Response, Problem> {
         frame_height: pixels(&query, "frame_height")?,
         init_segments: query.boolean("init_segments")?,
         collected_by_ids: query.list("collected_by_ids")?,
+        access: call.access().clone(),
+        ..FlowFilter::default()
     };
     let sorts = [("created", SortBy::Created), ("metadata_updated", SortBy::Updated), ("label", SortBy::Label)];
     let sort = query.choice("sort_by", &sorts)?.unwrap_or_default();
     let paging = call::paging(call, &query)?;
     call.read(|tables| {
+        let tag = Tag::of(call, tables.changed(Listed::Flows));
+        if tag.is_known(call) {
+            return Ok(tag.unchanged());
+        }
         let page = tables.flows(&filter, sort, &paging)?;
-        let body = response::documents(&page.items, |flow, out| flow.write_json(out, None));
-        let mut response = response::json(StatusCode::OK, body);
-        let reverse = paging.direction == Direction::Reversed;
-        let listing = Listing { count: page.items.len(), reverse, timerange: None };
-        let page = Page { limit: paging.limit, next: page.next.as_deref(), listing: Some(listing) };
-        page.write(call, response.headers_mut());
-        Ok(response)
+        let response = paging::listing(call, &paging, page, |flow, out| flow.write_json(out, None, call.access()));
+        Ok(tag.mark(response))
     })
 }
 
@@ -66,10 +71,10 @@ pub fn get(call: &Call<'_>, id: FlowId) -> Result<Response, Problem> {
     let clip: Option<TimeRange> = query.parsed("timerange")?;
     let with_timerange = query.boolean("include_timerange")? == Some(true);
     call.read(|tables| {
-        let flow = find(tables, id)?;
+        let flow = find(call, tables, id)?;
         let timerange = with_timerange.then(|| tables.flow_range(id, clip.as_ref()));
         let mut body = Vec::new();
-        flow.write_json(&mut body, timerange);
+        flow.write_json(&mut body, timerange, call.access());
         Ok(response::json(StatusCode::OK, body))
     })
 }
@@ -83,35 +88,36 @@ pub async fn put(call: &Call<'_>, id: FlowId) -> Result<Response, Problem> {
             // Another client may have deleted it since: it was created nonetheless.
             let Some(flow) = tables.flow(id) else { return Ok(response::empty(StatusCode::CREATED)) };
             let mut body = Vec::new();
-            flow.write_json(&mut body, None);
+            flow.write_json(&mut body, None, call.access());
             Ok(response::json(StatusCode::CREATED, body))
         }),
-        Outcome::Done | Outcome::Segments { .. } | Outcome::Allocated { .. } => {
-            Ok(call.empty_at(submitted.seq, StatusCode::NO_CONTENT))
-        }
+        Outcome::Done
+        | Outcome::Segments { .. }
+        | Outcome::Allocated { .. }
+        | Outcome::DeletionRequested { .. } => Ok(call.empty_at(submitted.seq, StatusCode::NO_CONTENT)),
     }
 }
 
-/// `DELETE /flows/{flowId}`.
+/// `DELETE /flows/{flowId}`; with `cascade` and `soft_delete` as extensions.
 pub async fn delete(call: &Call<'_>, flow_id: FlowId) -> Result<Response, Problem> {
-    let submitted = submit(call, Command::DeleteFlow(DeleteFlow { flow_id })).await?;
-    Ok(call.empty_at(submitted.seq, StatusCode::NO_CONTENT))
+    let query = call.query()?;
+    deletion::delete_flow(call, flow_id, deletion::cascade(&query)?, deletion::manner(&query)?).await
 }
 
 /// `GET /flows/{flowId}/tags`.
 pub fn get_tags(call: &Call<'_>, id: FlowId) -> Result<Response, Problem> {
-    call.read(|tables| Ok(response::ok(&find(tables, id)?.flow().tags)))
+    call.read(|tables| Ok(response::ok(&find(call, tables, id)?.flow().tags)))
 }
 
 /// `GET /flows/{flowId}/tags/{name}`.
 pub fn get_tag(call: &Call<'_>, id: FlowId, name: &str) -> Result<Response, Problem> {
-    call.read(|tables| response::set(find(tables, id)?.flow().tags.get(name), format_args!("tag {name:?}")))
+    call.read(|tables| response::set(find(call, tables, id)?.flow().tags.get(name), format_args!("tag {name:?}")))
 }
 
 /// `GET` of `label` or `description`.
 pub fn get_text(call: &Call<'_>, id: FlowId, text: Text) -> Result<Response, Problem> {
     call.read(|tables| {
-        let flow = find(tables, id)?.flow();
+        let flow = find(call, tables, id)?.flow();
         let value = match text {
             Text::Label => &flow.label,
             Text::Description => &flow.description,
@@ -122,19 +128,19 @@ pub fn get_text(call: &Call<'_>, id: FlowId, text: Text) -> Result<Response, Pro
 
 /// `GET /flows/{flowId}/read_only`: unset means false.
 pub fn get_read_only(call: &Call<'_>, id: FlowId) -> Result<Response, Problem> {
-    call.read(|tables| Ok(response::ok(&find(tables, id)?.flow().is_read_only())))
+    call.read(|tables| Ok(response::ok(&find(call, tables, id)?.flow().is_read_only())))
 }
 
 /// `GET /flows/{flowId}/flow_collection`. One that was set to an empty list is there; one that was deleted is not, as the
 /// conformance suite has it (2.7 leaves it open).
 pub fn get_collection(call: &Call<'_>, id: FlowId) -> Result<Response, Problem> {
-    call.read(|tables| response::set(find(tables, id)?.flow().flow_collection.as_ref(), "flow_collection"))
+    call.read(|tables| response::set(find(call, tables, id)?.flow().flow_collection.as_ref(), "flow_collection"))
 }
 
 /// `GET` of a bit rate.
 pub fn get_bit_rate(call: &Call<'_>, id: FlowId, rate: BitRate) -> Result<Response, Problem> {
     call.read(|tables| {
-        let flow = find(tables, id)?.flow();
+        let flow = find(call, tables, id)?.flow();
         let value = match rate {
             BitRate::Max => flow.max_bit_rate,
             BitRate::Average => flow.avg_bit_rate,
@@ -212,6 +218,34 @@ async fn set(call: &Call<'_>, flow_id: FlowId, property: FlowProperty) -> Result
     Ok(call.empty_at(submitted.seq, StatusCode::NO_CONTENT))
 }
 
-fn find(tables: &Tables, id: FlowId) -> Result<FlowView<'_>, Problem> {
-    tables.flow(id).ok_or_else(|| Problem::NotFound(format!("flow {id} does not exist")))
+/// Extension `POST /flows`: several Flows at once, or one, each as by `PUT /flows/{flowId}`.
+pub async fn post_batch(call: &Call<'_>) -> Result<Response, Problem> {
+    if call.body.is_empty() {
+        return Err(not_in_tams(&Resource::Flows));
+    }
+    let flows = body::flow::read_batch(&call.body)?;
+    let submitted = batch::submit(call, flows.into_iter().map(|flow| flow.map(|flow| Command::PutFlow(Box::new(flow)))));
+    Ok(batch::answer(call, submitted.await?))
+}
+
+/// Extension `PUT /flows/{flowId}/tags`: all tags at once.
+pub async fn put_tags(call: &Call<'_>, id: FlowId) -> Result<Response, Problem> {
+    if call.body.is_empty() {
+        return Err(not_in_tams(&Resource::FlowTags(id)));
+    }
+    set(call, id, FlowProperty::Tags(property::tags(&call.body)?)).await
+}
+
+/// Extension `DELETE /flows/{flowId}/tags?confirm=true`: no tags are left.
+pub async fn delete_tags(call: &Call<'_>, id: FlowId) -> Result<Response, Problem> {
+    if call.query()?.boolean("confirm")? != Some(true) {
+        return Err(not_in_tams(&Resource::FlowTags(id)));
+    }
+    set(call, id, FlowProperty::Tags(Tags::new())).await
+}
+
+/// A Flow, if it may be seen: what may not is as good as not there (14.2).
+fn find<'a>(call: &Call<'_>, tables: &'a Tables, id: FlowId) -> Result<FlowView<'a>, Problem> {
+    let flow = tables.flow(id).filter(|flow| call.access().may_read(&flow.flow().tags));
+    flow.ok_or_else(|| Problem::NotFound(format!("flow {id} does not exist")))
 }

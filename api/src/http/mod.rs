@@ -2,7 +2,7 @@
 //!
 //! [`answer()`] is all there is to mount; [`router`] is the same for use beside other routes. A request passes it in one
 //! place: its id and span, what a panic becomes, the resource that its path names (`route`), its body, the wait for a
-//! position, the handler, and CORS. Handlers stand in one module per resource and return an answer or a `Problem`, whose
+//! position, the handler, its tag (`etag`), CORS, and what is noted of it (`access`). Handlers stand in one module per resource and return an answer or a `Problem`, whose
 //! status only `problem` knows.
 //!
 //! Guarantees: whatever a client sends is answered with the status that the specification documents, and a refusal says
@@ -10,37 +10,58 @@
 //! all that was acknowledged to its client. Assumes that whoever accepts connections limits their number and the time
 //! that a request's head may take. Knows neither NATS nor Arrow.
 
+mod account;
+mod access;
 mod answer;
 mod app;
 mod backend;
+mod batch;
 mod body;
 mod call;
+mod collection;
+mod content;
 mod cors;
+mod deletion;
+mod dispatch;
+mod etag;
 mod flow;
+#[cfg(any(test, fuzzing))]
+pub mod fuzzing;
 mod health;
+mod instance;
 mod json;
 pub mod limits;
+mod metrics;
 mod object;
+mod openapi;
 mod paging;
 mod position;
-mod problem;
+pub(crate) mod problem;
+mod profile;
 mod public_url;
 mod query;
 mod response;
-mod route;
+pub(crate) mod route;
 mod segment;
+mod segment_tags;
 mod service;
 mod source;
 mod storage;
 mod tag_filter;
-mod urls;
-mod write;
-
+mod tags;
 #[cfg(test)]
 mod tests;
+mod token;
+mod trash;
+mod urls;
+mod webhook;
+mod write;
 
+pub(crate) use answer::admit;
 pub use answer::{answer, router};
 pub use app::{App, AppParts, ServiceFacts, Tip};
 pub use backend::{BackendDescription, BackendPlace, Backends, StorageBackend, StoreType};
-pub use limits::Limits;
+pub use limits::{Limits, TooTight};
+pub(crate) use query::decode_percent;
+pub use metrics::Metrics;
 pub use response::Response;

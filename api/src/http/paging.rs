@@ -2,14 +2,15 @@
 
 use std::fmt::Write as _;
 
-use hyper::HeaderMap;
 use hyper::header::{HeaderName, HeaderValue, LINK};
+use hyper::{HeaderMap, StatusCode};
 use percent_encoding::{AsciiSet, CONTROLS, NON_ALPHANUMERIC, utf8_percent_encode};
 use tapelog_events::TimeRange;
+use tapelog_projections::{Direction, Paging};
 
-use super::app::AppParts;
 use super::call::Call;
-use super::public_url;
+use super::query::decode_percent;
+use super::response::{self, Response};
 
 /// What a page is, for its headers.
 pub struct Page<'a> {
@@ -44,14 +45,28 @@ impl Page<'_> {
             }
         }
         if let Some(next) = self.next {
-            let AppParts { public_url, base_path, .. } = &call.app.parts;
             let path = call.head.uri.path();
-            let path = path.strip_prefix(base_path.as_str()).unwrap_or(path);
-            let base = public_url::absolute(public_url.as_deref(), &call.head.headers, base_path, path);
-            headers.insert(LINK, ascii(&link(&base, call.raw_query(), next)));
+            let path = path.strip_prefix(call.app.parts.base_path.as_str()).unwrap_or(path);
+            headers.insert(LINK, ascii(&link(&call.url(path), call.raw_query(), next)));
             headers.insert(HeaderName::from_static("x-paging-nextkey"), ascii(next));
         }
     }
+}
+
+/// A page of resources as an answer: `write` makes the document of one. For `HEAD`, none is made.
+pub fn listing<T>(
+    call: &Call<'_>,
+    paging: &Paging<'_>,
+    page: tapelog_projections::Page<T>,
+    write: impl Fn(&T, &mut Vec<u8>),
+) -> Response {
+    let body = if call.is_head() { Vec::new() } else { response::documents(&page.items, write) };
+    let mut response = response::json(StatusCode::OK, body);
+    let reverse = paging.direction == Direction::Reversed;
+    let listing = Listing { count: page.items.len(), reverse, timerange: None };
+    let page = Page { limit: paging.limit, next: page.next.as_deref(), listing: Some(listing) };
+    page.write(call, response.headers_mut());
+    response
 }
 
 /// What a URL in a `Link` may not have: some clients split the header at commas and semicolons, wherever they are.
@@ -61,9 +76,10 @@ const IN_LINK: &AsciiSet = &CONTROLS.add(b',').add(b';').add(b'<').add(b'>').add
 const IN_VALUE: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'_').remove(b'.').remove(b'~');
 
 /// The value of `Link`: the same URL with the same parameters, but for `page`.
-fn link(url: &str, query: &str, next: &str) -> String {
+pub fn link(url: &str, query: &str, next: &str) -> String {
     let mut link = format!("<{}?", utf8_percent_encode(url, IN_LINK));
-    for pair in query.split('&').filter(|pair| !pair.is_empty() && *pair != "page" && !pair.starts_with("page=")) {
+    let is_page = |pair: &str| decode_percent(pair.split('=').next().unwrap_or_default()).as_deref() == Some("page");
+    for pair in query.split('&').filter(|pair| !pair.is_empty() && !is_page(pair)) {
         write!(link, "{}&", utf8_percent_encode(pair, IN_LINK)).expect("writing to a string cannot fail");
     }
     write!(link, "page={}>; rel=\"next\"", utf8_percent_encode(next, IN_VALUE))
@@ -72,7 +88,7 @@ fn link(url: &str, query: &str, next: &str) -> String {
 }
 
 /// A header's value from text of ours; what is not ASCII would be encoded.
-fn ascii(text: &str) -> HeaderValue {
+pub fn ascii(text: &str) -> HeaderValue {
     let text = utf8_percent_encode(text, CONTROLS).to_string();
     HeaderValue::try_from(text).expect("percent-encoding leaves visible characters only")
 }
@@ -84,7 +100,7 @@ mod tests {
     #[test]
     fn a_link_keeps_every_parameter_and_replaces_the_page() {
         assert_eq!(
-            link("http://h/flows", "limit=3&page=old&tag.a=x,y;z&timerange=[0:0_1:0)&page", "k1_=="),
+            link("http://h/flows", "limit=3&page=old&tag.a=x,y;z&timerange=[0:0_1:0)&page&p%61ge=old", "k1_=="),
             "<http://h/flows?limit=3&tag.a=x%2Cy%3Bz&timerange=[0:0_1:0)&page=k1_%3D%3D>; rel=\"next\""
         );
         assert_eq!(link("http://h/flows", "", "k"), "<http://h/flows?page=k>; rel=\"next\"");

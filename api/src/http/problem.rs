@@ -5,8 +5,9 @@
 
 use std::time::Duration;
 
-use hyper::header::{ALLOW, HeaderValue, RETRY_AFTER};
+use hyper::header::{ACCEPT_ENCODING, ALLOW, HeaderValue, RETRY_AFTER, WWW_AUTHENTICATE};
 use hyper::http::StatusCode;
+use schemars::JsonSchema;
 use serde::Serialize;
 use tapelog_commands::Rejection;
 use tapelog_events::{Instant, Position, SegmentFailureKind, Seq};
@@ -24,11 +25,31 @@ pub enum Problem {
     /// What the path names is not there.
     #[error("{0}")]
     NotFound(String),
+    /// The request has no credentials, or none that hold (1.1).
+    #[error("{text}")]
+    Unauthenticated {
+        /// Why they do not hold.
+        text: String,
+        /// How a client may say who it is.
+        challenge: HeaderValue,
+    },
+    /// Credentials are not looked at, after too many wrong ones.
+    #[error("there were too many wrong passwords; try again in {} seconds", retry_after.as_secs().max(1))]
+    TooManyAttempts {
+        /// After how long they are.
+        retry_after: Duration,
+    },
+    /// Whoever asks may not do this.
+    #[error("{0}")]
+    Forbidden(String),
+    /// Something stands in the way, which the client can put right.
+    #[error("{0}")]
+    Conflict(String),
     /// The path names something that has other methods.
     #[error("the method is not one of {allow}")]
     MethodNotAllowed {
         /// The methods that it has, as in the header `Allow`.
-        allow: &'static str,
+        allow: String,
     },
     /// The body is longer than may be.
     #[error("the body is longer than {limit} bytes")]
@@ -45,6 +66,18 @@ pub enum Problem {
     /// The server has as many large bodies as it can hold.
     #[error("the server reads too many large bodies at once")]
     Busy,
+    /// The body is compressed in a way that is not known.
+    #[error("header Content-Encoding: {0} is not known; bodies may come with gzip or none")]
+    Encoding(String),
+    /// The server has as many requests at work as it may have.
+    #[error("the server has too many requests at work")]
+    Overloaded,
+    /// The answer takes too long.
+    #[error("the answer was not there within {seconds} seconds")]
+    TooSlow {
+        /// How long it was waited for.
+        seconds: u64,
+    },
     /// The request was refused, or could not be written.
     #[error(transparent)]
     Submit(#[from] SubmitError),
@@ -64,9 +97,23 @@ pub enum Problem {
         /// A position of this life.
         present: Position,
     },
+    /// The object storage did not do what it should.
+    #[error("the object storage does not answer as it should")]
+    StorageUnavailable {
+        /// When to try again.
+        retry_after: Duration,
+    },
     /// A part of the server that the answer needs is not ready.
     #[error("not ready: {0}")]
     NotReady(String),
+    /// The same, where it is a truth about the tables: at which record it was seen.
+    #[error("{problem}")]
+    Seen {
+        /// What is wrong.
+        problem: Box<Problem>,
+        /// The last record that the tables held.
+        seq: Seq,
+    },
     /// A fault of the server's.
     #[error("the server failed; its log says why, under this request id")]
     Internal,
@@ -93,8 +140,9 @@ impl Form {
 const SOON: Duration = Duration::from_secs(1);
 
 /// `error.json` and RFC 9457 in one.
-#[derive(Serialize)]
-struct Body<'a> {
+#[derive(Serialize, JsonSchema)]
+#[schemars(rename = "Problem")]
+pub struct Body<'a> {
     r#type: &'a str,
     title: &'a str,
     status: u16,
@@ -132,32 +180,66 @@ impl Problem {
         if let Some(pause) = retry_after {
             headers.insert(RETRY_AFTER, HeaderValue::from(pause.as_secs().max(1)));
         }
+        if let Self::Encoding(_) = self {
+            headers.insert(ACCEPT_ENCODING, HeaderValue::from_static("gzip"));
+        }
+        if let Self::Unauthenticated { challenge, .. } = self {
+            headers.insert(WWW_AUTHENTICATE, challenge.clone());
+        }
         if let Self::MethodNotAllowed { allow } = self {
-            headers.insert(ALLOW, HeaderValue::from_static(allow));
+            headers.insert(ALLOW, HeaderValue::try_from(allow).expect("names of methods are visible characters"));
         }
         response
+    }
+
+    /// The same problem, seen in the tables as they are at this record.
+    pub fn seen_at(self, seq: Seq) -> Self {
+        Self::Seen { problem: Box::new(self), seq }
     }
 
     /// The record at which this became known, where it is a truth about the tables.
     pub fn seq(&self) -> Option<Seq> {
         match self {
-            Self::Submit(SubmitError::Rejected { seq, .. }) => Some(*seq),
+            Self::Submit(SubmitError::Rejected { seq, .. }) | Self::Seen { seq, .. } => Some(*seq),
             _ => None,
         }
+    }
+
+    /// Whether it passes, so that the request may be sent again as it is.
+    pub fn is_passing(&self) -> bool {
+        self.form().retry_after.is_some()
+    }
+
+    /// Its status and its kind, for where it stands inside another answer.
+    pub fn status_and_kind(&self) -> (u16, &'static str) {
+        let Form { status, kind, .. } = self.form();
+        (status.as_u16(), kind)
     }
 
     fn form(&self) -> Form {
         match self {
             Self::Invalid(_) => Form::new(StatusCode::BAD_REQUEST, "invalid_request"),
             Self::NotFound(_) => Form::new(StatusCode::NOT_FOUND, "not_found"),
+            Self::Unauthenticated { .. } => Form::new(StatusCode::UNAUTHORIZED, "unauthenticated"),
+            Self::TooManyAttempts { retry_after } => Form {
+                retry_after: Some(*retry_after),
+                ..Form::new(StatusCode::TOO_MANY_REQUESTS, "too_many_attempts")
+            },
+            Self::Forbidden(_) => Form::new(StatusCode::FORBIDDEN, "forbidden"),
+            Self::Conflict(_) => Form::new(StatusCode::CONFLICT, "conflict"),
             Self::MethodNotAllowed { .. } => Form::new(StatusCode::METHOD_NOT_ALLOWED, "method_not_allowed"),
             Self::BodyTooLarge { .. } => Form::new(StatusCode::PAYLOAD_TOO_LARGE, "body_too_large"),
             Self::BodyTooSlow { .. } => Form::new(StatusCode::REQUEST_TIMEOUT, "body_too_slow"),
             Self::Busy => Form::later("busy", SOON),
+            Self::Overloaded => Form::later("overloaded", SOON),
+            Self::TooSlow { .. } => Form::later("too_slow", SOON),
+            Self::Encoding(_) => Form::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "unsupported_encoding"),
             Self::Submit(error) => submit_form(error),
             Self::PositionNotReached { .. } => Form::later("position_not_reached", SOON),
             Self::PositionOfOtherLife { .. } => Form::new(StatusCode::PRECONDITION_FAILED, "position_of_other_log"),
+            Self::StorageUnavailable { retry_after } => Form::later("storage_unavailable", *retry_after),
             Self::NotReady(_) => Form::later("not_ready", SOON),
+            Self::Seen { problem, .. } => problem.form(),
             Self::Internal => Form::new(StatusCode::INTERNAL_SERVER_ERROR, "internal"),
         }
     }
@@ -179,6 +261,7 @@ fn submit_form(error: &SubmitError) -> Form {
 fn rejection_form(rejection: &Rejection) -> Form {
     let (status, kind) = match rejection {
         Rejection::FlowNotFound(_) => (StatusCode::NOT_FOUND, "flow_not_found"),
+        Rejection::FlowExists(_) => (StatusCode::CONFLICT, "flow_exists"),
         Rejection::SourceNotFound(_) => (StatusCode::NOT_FOUND, "source_not_found"),
         Rejection::TagNotFound(_) => (StatusCode::NOT_FOUND, "tag_not_found"),
         Rejection::ReadOnly(_) => (StatusCode::FORBIDDEN, "flow_read_only"),
@@ -192,6 +275,29 @@ fn rejection_form(rejection: &Rejection) -> Form {
         Rejection::ObjectsExist(_) => (StatusCode::BAD_REQUEST, "objects_exist"),
         Rejection::ObjectTwice(_) => (StatusCode::BAD_REQUEST, "object_twice"),
         Rejection::Segment(kind) => (StatusCode::BAD_REQUEST, segment_failure_type(kind)),
+        Rejection::Forbidden(_) => (StatusCode::FORBIDDEN, "forbidden"),
+        Rejection::Reclassified => (StatusCode::FORBIDDEN, "classes_not_yours"),
+        Rejection::BeingDeleted(_) => (StatusCode::FORBIDDEN, "flow_being_deleted"),
+        Rejection::HasDependents(_) => (StatusCode::CONFLICT, "has_dependents"),
+        Rejection::FlowInTrash(_) => (StatusCode::BAD_REQUEST, "flow_in_trash"),
+        Rejection::NotInTrash(_) => (StatusCode::NOT_FOUND, "not_in_trash"),
+        Rejection::SegmentNotFound(_) => (StatusCode::NOT_FOUND, "segment_not_found"),
+        Rejection::SegmentAmbiguous(_) => (StatusCode::BAD_REQUEST, "segment_ambiguous"),
+        Rejection::ProfileExists(_) => (StatusCode::BAD_REQUEST, "profile_exists"),
+        Rejection::StillLinked => (StatusCode::BAD_REQUEST, "flow_linked_to_profile"),
+        Rejection::WebhookNotFound(_) => (StatusCode::NOT_FOUND, "webhook_not_found"),
+        Rejection::WebhookInError => (StatusCode::BAD_REQUEST, "webhook_in_error"),
+        Rejection::ObjectNotFound(_) => (StatusCode::NOT_FOUND, "object_not_found"),
+        Rejection::ObjectInUse(_) => (StatusCode::CONFLICT, "object_in_use"),
+        Rejection::InstanceExists(_) => (StatusCode::BAD_REQUEST, "instance_exists"),
+        Rejection::InstanceNotFound(_) => (StatusCode::NOT_FOUND, "instance_not_found"),
+        Rejection::LastInstance(_) => (StatusCode::BAD_REQUEST, "last_instance"),
+        Rejection::LabelOfBackend(_) => (StatusCode::BAD_REQUEST, "label_of_backend"),
+        Rejection::LabelTaken(_) => (StatusCode::BAD_REQUEST, "label_taken"),
+        Rejection::AccountNotFound(_) => (StatusCode::NOT_FOUND, "account_not_found"),
+        Rejection::AccountExists(_) => (StatusCode::CONFLICT, "account_exists"),
+        Rejection::AccountDisabled(_) => (StatusCode::FORBIDDEN, "account_disabled"),
+        Rejection::TokenNotFound(_) => (StatusCode::NOT_FOUND, "token_not_found"),
         Rejection::IdempotencyKeyReused => (StatusCode::UNPROCESSABLE_ENTITY, "idempotency_key_reused"),
     };
     Form::new(status, kind)
@@ -202,6 +308,11 @@ pub fn segment_failure_type(kind: &SegmentFailureKind) -> &'static str {
     match kind {
         SegmentFailureKind::Invalid { .. } => "segment_invalid",
         SegmentFailureKind::InitRequired => "segment_init_required",
+        SegmentFailureKind::InitForbidden => "segment_init_forbidden",
+        SegmentFailureKind::UnknownInitObject => "segment_unknown_init_object",
+        SegmentFailureKind::OtherUse { .. } => "segment_object_used_otherwise",
+        SegmentFailureKind::NotReadable => "segment_object_not_readable",
+        SegmentFailureKind::BeingDeleted { .. } => "segment_being_deleted",
         SegmentFailureKind::Overlap { .. } => "segment_overlap",
         SegmentFailureKind::UnknownObject => "segment_unknown_object",
         SegmentFailureKind::AllocatedElsewhere => "segment_allocated_elsewhere",
@@ -263,7 +374,7 @@ mod tests {
         );
         let (unknown, _) = told(SubmitError::OutcomeUnknown.into()).await;
         assert_eq!(unknown.status(), StatusCode::INTERNAL_SERVER_ERROR);
-        let (method, _) = told(Problem::MethodNotAllowed { allow: "GET, HEAD" }).await;
+        let (method, _) = told(Problem::MethodNotAllowed { allow: "GET, HEAD".to_owned() }).await;
         assert_eq!(method.headers()[ALLOW], "GET, HEAD");
     }
 

@@ -3,34 +3,52 @@
 use std::sync::Arc;
 
 use hyper::StatusCode;
+use schemars::JsonSchema;
 use serde::Serialize;
 use tapelog_commands::{Command, DeleteSegments, PostSegments};
 use tapelog_events::{FlowId, Instant, ObjectId, ObjectIdView, Outcome, SegmentFailure, TimeRange, Timestamp};
-use tapelog_projections::{Direction, ListedSegment, SegmentFilter};
+use tapelog_projections::{Direction, Listed, ListedSegment, SegmentFilter, SegmentPage};
 use uuid::Uuid;
 
 use super::body;
 use super::call::{self, Call};
+use super::deletion;
+use super::etag::Tag;
 use super::json::{push, push_string};
 use super::limits;
 use super::paging::{Listing, Page};
 use super::problem::{Problem, segment_failure_type};
 use super::query::Query;
 use super::response::{self, Response};
+use super::tag_filter;
 use super::urls::Urls;
 use super::write::submit;
 
-/// `GET /flows/{flowId}/segments`. A Flow that does not exist has no segments.
+/// `GET /flows/{flowId}/segments`. A Flow that does not exist has no segments, and neither has one that the caller may not
+/// see. `tag.` filters and `presigned_head` are extensions.
 pub async fn list(call: &Call<'_>, flow_id: FlowId) -> Result<Response, Problem> {
     let query = call.query()?;
-    let filter = SegmentFilter { timerange: query.parsed("timerange")?, object_id: object_id(&query)? };
+    let filter = SegmentFilter {
+        timerange: query.parsed("timerange")?,
+        object_id: object_id(&query)?,
+        tags: tag_filter::parse(&query, "tag")?,
+    };
     let paging = call::paging(call, &query)?;
-    let urls = Urls::parse(call.app, &query)?;
+    let urls = Urls::parse(call, &query)?;
     let object_timerange = query.boolean("include_object_timerange")? == Some(true);
 
     // What is on the page is copied out, so that writers do not wait while URLs are signed.
-    let (seq, found) =
-        call.app.parts.tables.read(|tables| (tables.position(), tables.segments(flow_id, &filter, &paging)));
+    let (seq, tag, found) = call.app.parts.tables.read(|tables| {
+        let is_hidden = tables.flow(flow_id).is_some_and(|flow| !call.access().may_read(&flow.flow().tags));
+        let tag = Tag::of(call, (is_hidden, tables.changed(Listed::Segments(flow_id)), urls.signed_at()));
+        let found = match is_hidden {
+            _ if tag.is_known(call) => None,
+            true => Some(Ok(nothing())),
+            false => Some(tables.segments(flow_id, &filter, &paging)),
+        };
+        (tables.position(), tag, found)
+    });
+    let Some(found) = found else { return Ok(call.at(seq, tag.unchanged())) };
     let found = found?;
     let segments = &found.page.items;
     let body = if call.is_head() { String::new() } else { render(segments, &urls, object_timerange).await };
@@ -42,7 +60,12 @@ pub async fn list(call: &Call<'_>, flow_id: FlowId) -> Result<Response, Problem>
     };
     let page = Page { limit: paging.limit, next: found.page.next.as_deref(), listing: Some(listing) };
     page.write(call, response.headers_mut());
-    Ok(call.at(seq, response))
+    Ok(call.at(seq, tag.mark(response)))
+}
+
+fn nothing() -> SegmentPage {
+    let page = tapelog_projections::Page { items: Vec::new(), next: None };
+    SegmentPage { page, timerange: TimeRange::NEVER }
 }
 
 /// An object id in the query; one that no object can have is one that none has.
@@ -104,8 +127,20 @@ fn write_segment(segment: &ListedSegment, urls: &Urls<'_>, object_timerange: boo
     if let Some(count) = segment.key_frame_count {
         push(out, ",\"key_frame_count\":", count);
     }
+    if let Some(tags) = &segment.tags {
+        out.push_str(",\"tags\":");
+        out.push_str(&String::from_utf8_lossy(&response::encode(&**tags)));
+    }
     out.push_str(",\"get_urls\":");
     urls.write(object_id, &segment.instances, key, out);
+    if let Some(init) = &segment.init {
+        let init_id = init.object_id.to_string();
+        out.push_str(",\"init_object\":{\"object_id\":");
+        push_string(out, &init_id);
+        out.push_str(",\"get_urls\":");
+        urls.write(&init_id, &init.instances, key, out);
+        out.push('}');
+    }
     out.push('}');
 }
 
@@ -117,9 +152,11 @@ pub async fn post(call: &Call<'_>, flow_id: FlowId) -> Result<Response, Problem>
         Outcome::Segments { failures } if !failures.is_empty() => {
             response::ok(&Failed::new(&failures, call.app.now().into()))
         }
-        Outcome::Segments { .. } | Outcome::Created | Outcome::Done | Outcome::Allocated { .. } => {
-            response::empty(StatusCode::CREATED)
-        }
+        Outcome::Segments { .. }
+        | Outcome::Created
+        | Outcome::Done
+        | Outcome::Allocated { .. }
+        | Outcome::DeletionRequested { .. } => response::empty(StatusCode::CREATED),
     };
     Ok(call.at(submitted.seq, response))
 }
@@ -139,20 +176,21 @@ async fn read_segments(call: &Call<'_>, flow_id: FlowId) -> Result<PostSegments,
 }
 
 /// `flow-segment-bulk-failure.json`
-#[derive(Serialize)]
-struct Failed<'a> {
+#[derive(Serialize, JsonSchema)]
+#[schemars(rename = "FailedSegments")]
+pub struct Failed<'a> {
     failed_segments: Vec<FailedSegment<'a>>,
 }
 
-#[derive(Serialize)]
-struct FailedSegment<'a> {
+#[derive(Serialize, JsonSchema)]
+pub struct FailedSegment<'a> {
     object_id: &'a ObjectId,
     timerange: TimeRange,
     error: SegmentError,
 }
 
-#[derive(Serialize)]
-struct SegmentError {
+#[derive(Serialize, JsonSchema)]
+pub struct SegmentError {
     r#type: &'static str,
     summary: String,
     time: Instant,
@@ -173,7 +211,8 @@ impl<'a> Failed<'a> {
 pub async fn delete(call: &Call<'_>, flow_id: FlowId) -> Result<Response, Problem> {
     let query = call.query()?;
     let timerange = query.parsed("timerange")?.unwrap_or(TimeRange::ETERNITY);
-    let command = DeleteSegments { flow_id, timerange, object_id: object_id(&query)? };
+    let object_id = object_id(&query)?;
+    let command = DeleteSegments { flow_id, timerange, object_id, patience: deletion::patience(call) };
     let submitted = submit(call, Command::DeleteSegments(command)).await?;
-    Ok(call.empty_at(submitted.seq, StatusCode::NO_CONTENT))
+    Ok(deletion::answer(call, &submitted))
 }

@@ -1,17 +1,17 @@
 //! The store itself (section 13).
 
 use hyper::StatusCode;
+use schemars::JsonSchema;
 use serde::Serialize;
 use tapelog_commands::Command;
 use tapelog_events::Timestamp;
+use tapelog_projections::{Direction, Page, Paging};
 
 use super::backend::BackendDescription;
 use super::body;
-use super::call::Call;
-use super::limits::Limits;
-use super::paging::{Listing, Page};
+use super::call::{self, Call};
+use super::paging;
 use super::problem::Problem;
-use super::query::Query;
 use super::response::{self, Response};
 use super::tag_filter;
 use super::write::submit;
@@ -21,12 +21,12 @@ const API_VERSION: &str = "8.2";
 
 /// `GET /`.
 pub fn root() -> Response {
-    response::ok(&["service", "flows", "sources", "objects"])
+    response::ok(&["service", "flows", "sources", "flow-delete-requests", "objects"])
 }
 
 /// `service.json`
-#[derive(Serialize)]
-struct Service<'a> {
+#[derive(Serialize, JsonSchema)]
+pub struct Service<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     name: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -67,8 +67,7 @@ pub async fn post(call: &Call<'_>) -> Result<Response, Problem> {
 pub fn storage_backends(call: &Call<'_>) -> Response {
     let query = call.query().unwrap_or_default();
     let tags = tag_filter::parse(&query, "tag").unwrap_or_default();
-    let reverse = query.boolean("reverse_order").is_ok_and(|reverse| reverse == Some(true));
-    let limit = limit(&query, &call.app.parts.limits);
+    let Paging { direction, cursor, limit } = call::forgiving_paging(call, &query);
 
     let mut backends: Vec<&BackendDescription> = call
         .app
@@ -76,28 +75,18 @@ pub fn storage_backends(call: &Call<'_>) -> Response {
         .backends
         .iter()
         .map(|backend| &backend.description)
+        .filter(|backend| call.access().may_read(&backend.place.tags))
         .filter(|backend| tags.iter().all(|filter| filter.matches(&backend.place.tags)))
         .collect();
-    if reverse {
+    if direction == Direction::Reversed {
         backends.reverse();
     }
     // The key of a page is the id of the last backend of the one before.
-    let page = query.text("page").ok().flatten();
-    let before = page.and_then(|page| backends.iter().position(|backend| backend.id.to_string() == page));
-    let mut rest = backends.split_off(before.map_or(0, |index| index + 1));
-    let more = rest.len() > limit;
-    rest.truncate(limit);
-    let next = rest.last().filter(|_| more).map(|backend| backend.id.to_string());
-
-    let mut response = response::ok(&rest);
-    let listing = Listing { count: rest.len(), reverse, timerange: None };
-    Page { limit, next: next.as_deref(), listing: Some(listing) }.write(call, response.headers_mut());
-    response
-}
-
-fn limit(query: &Query<'_>, limits: &Limits) -> usize {
-    match query.text("limit") {
-        Ok(Some("0")) => 1,
-        _ => query.limit(limits).unwrap_or(limits.page_default),
-    }
+    let before = cursor.and_then(|cursor| backends.iter().position(|backend| backend.id.to_string() == cursor));
+    let mut items = backends.split_off(before.map_or(0, |index| index + 1));
+    let more = items.len() > limit;
+    items.truncate(limit);
+    let next = items.last().filter(|_| more).map(|backend| backend.id.to_string());
+    let page = Page { items, next };
+    paging::listing(call, &Paging { direction, cursor, limit }, page, |backend, out| out.extend(response::encode(backend)))
 }

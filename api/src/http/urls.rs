@@ -1,12 +1,14 @@
 //! `get_urls`: which addresses of an object a client is told (1.9). Only those are signed.
 
+use std::time::SystemTime;
+
 use smallvec::SmallVec;
 use tapelog_events::{Instance, StorageId, Tags};
 use tapelog_projections::TagFilter;
 use tapelog_store::media::{SigningTime, write_object_key};
 
-use super::app::App;
 use super::backend::Backend;
+use super::call::Call;
 use super::json::push_string;
 use super::problem::Problem;
 use super::query::Query;
@@ -21,20 +23,25 @@ pub struct Urls<'a> {
     /// Whether addresses outside the store are asked for.
     uncontrolled: bool,
     verbose: bool,
+    /// Whether a URL for `HEAD` is told beside each presigned one.
+    with_head: bool,
 }
 
 impl<'a> Urls<'a> {
-    /// What the parameters ask for. All conditions must be met.
+    /// What the parameters ask for. All conditions must be met; of storage backends that the caller may not see, no URL is
+    /// told. `presigned_head=true` is an extension.
     ///
     /// # Errors
     /// [`Problem::Invalid`], naming the parameter.
-    pub fn parse(app: &'a App, query: &Query<'_>) -> Result<Self, Problem> {
+    pub fn parse(call: &Call<'a>, query: &Query<'_>) -> Result<Self, Problem> {
+        let app = call.app;
         let labels: Option<Vec<String>> = query.list("accept_get_urls")?;
         let storage_ids: Option<Vec<StorageId>> =
             query.list("accept_storage_ids")?.filter(|ids: &Vec<_>| !ids.is_empty());
         let presigned = query.boolean("presigned")?;
         let tags = tag_filter::parse(query, "storage_backend_tag")?;
         let verbose = query.boolean("verbose_storage")? == Some(true);
+        let with_head = query.boolean("presigned_head")? == Some(true);
 
         let accepts_tags = |of: &Tags| tags.iter().all(|filter: &TagFilter| filter.matches(of));
         let accepts = |backend: &&Backend| {
@@ -45,12 +52,18 @@ impl<'a> Urls<'a> {
                 && labels.as_ref().is_none_or(|labels| label.is_some_and(|label| labels.contains(label)))
                 && storage_ids.as_ref().is_none_or(|ids| ids.contains(&description.id))
                 && accepts_tags(&description.place.tags)
+                && call.access().may_read(&description.place.tags)
         };
         let now = app.now();
         let backends = app.parts.backends.iter().filter(accepts);
         let backends = backends.map(|backend| (backend, backend.media.signing_time(now))).collect();
         let uncontrolled = presigned != Some(true) && storage_ids.is_none() && accepts_tags(&Tags::new());
-        Ok(Self { backends, labels, uncontrolled, verbose })
+        Ok(Self { backends, labels, uncontrolled, verbose, with_head })
+    }
+
+    /// When presigned URLs were signed: as long as that is the same, so are they.
+    pub fn signed_at(&self) -> SmallVec<[SystemTime; 2]> {
+        self.backends.iter().map(|(_, at)| at.start()).collect()
     }
 
     /// Writes the list for one object. `key` is room for its key, so that a page needs no more than one.
@@ -67,6 +80,10 @@ impl<'a> Urls<'a> {
                     key.clear();
                     write_object_key(object_id, key);
                     backend.media.presign_get(key, at, out);
+                    if self.with_head {
+                        out.push_str("\",\"head_url\":\"");
+                        backend.media.presign_head(key, at, out);
+                    }
                     out.push_str(if self.verbose { &backend.after_url_verbose } else { &backend.after_url });
                 }
                 Instance::Uncontrolled { url, label } => {

@@ -1,8 +1,11 @@
 //! The way of a write from a handler to the sequencer.
 
+use std::sync::Arc;
+
 use hyper::header::HeaderName;
 use tapelog_commands::{Command, IdempotencyKey, Request};
-use tapelog_store::sequencer::Submitted;
+use tapelog_events::CommitId;
+use tapelog_store::sequencer::{SubmitError, Submitted};
 
 use super::call::Call;
 use super::limits;
@@ -17,14 +20,46 @@ const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
 /// [`Problem::Invalid`] for a bad `Idempotency-Key`, [`Problem::Submit`] where the command was refused or could not be
 /// written.
 pub async fn submit(call: &Call<'_>, command: Command) -> Result<Submitted, Problem> {
+    let request = Request { idempotency: idempotency(call)?, ..request(call, call.id.commit_id, command) };
+    Ok(call.app.parts.sequencer.submit(request).await?)
+}
+
+/// Has one of several commands of a request decided and made durable, under a commit id of its own. A repetition of the
+/// request is not recognised.
+///
+/// # Errors
+/// [`Problem::Submit`] where the command was refused or could not be written.
+pub async fn submit_as(call: &Call<'_>, commit_id: CommitId, command: Command) -> Result<Submitted, Problem> {
+    Ok(call.app.parts.sequencer.submit(request(call, commit_id, command)).await?)
+}
+
+fn request(call: &Call<'_>, commit_id: CommitId, command: Command) -> Request {
+    Request {
+        command,
+        commit_id,
+        actor: call.principal.name.to_string(),
+        access: Arc::clone(&call.principal.access),
+        request_id: call.id.given().map(str::to_owned),
+        idempotency: None,
+    }
+}
+
+/// Has a command decided and made durable that has to do with secrets, or is done in the name of somebody else than who
+/// asks. An `Idempotency-Key` means nothing to it: the answer to a repetition could not hold the secret again, and a digest
+/// of a password would be a way to guess it.
+///
+/// # Errors
+/// Where the command was refused or could not be written.
+pub async fn submit_once(call: &Call<'_>, actor: &str, command: Command) -> Result<Submitted, SubmitError> {
     let request = Request {
         command,
         commit_id: call.id.commit_id,
-        actor: call.actor.to_owned(),
+        actor: actor.to_owned(),
+        access: Arc::clone(&call.principal.access),
         request_id: call.id.given().map(str::to_owned),
-        idempotency: idempotency(call)?,
+        idempotency: None,
     };
-    Ok(call.app.parts.sequencer.submit(request).await?)
+    call.app.parts.sequencer.submit(request).await
 }
 
 /// Digests of who asks for what under which key, and of the request itself.
@@ -39,7 +74,7 @@ fn idempotency(call: &Call<'_>) -> Result<Option<IdempotencyKey>, Problem> {
     }
     let path = call.head.uri.path().as_bytes();
     Ok(Some(IdempotencyKey {
-        key: digest(&[call.actor.as_bytes(), call.head.method.as_str().as_bytes(), path, value.as_bytes()]),
+        key: digest(&[call.principal.name.as_bytes(), call.head.method.as_str().as_bytes(), path, value.as_bytes()]),
         request: digest(&[call.raw_query().as_bytes(), &call.body]),
     }))
 }

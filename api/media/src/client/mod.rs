@@ -321,6 +321,11 @@ fn text<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
 
 /// An HTTP client with the project's limits.
 pub fn http_client() -> reqwest::Client {
+    http_client_builder().build().expect("a client with these settings can always be made")
+}
+
+/// What [`http_client`] is made of, for whoever needs other limits.
+pub fn http_client_builder() -> reqwest::ClientBuilder {
     if rustls::crypto::CryptoProvider::get_default().is_none() {
         // Another thread may have been faster; then its provider is as good.
         rustls::crypto::ring::default_provider().install_default().ok();
@@ -330,8 +335,6 @@ pub fn http_client() -> reqwest::Client {
         .connect_timeout(CONNECT_TIMEOUT)
         .read_timeout(READ_TIMEOUT)
         .redirect(reqwest::redirect::Policy::limited(MOST_REDIRECTS))
-        .build()
-        .expect("a client with these settings can always be made")
 }
 
 /// Public files over HTTP, without credentials: playlists and their media.

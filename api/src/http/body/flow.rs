@@ -1,11 +1,13 @@
 //! The body of `PUT /flows/{flowId}` (sections 5.1, 5.2 and 5.5).
 
+use schemars::JsonSchema;
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
-use tapelog_commands::{FlowMetadata, PutFlow, Technical, TechnicalMetadata};
+use tapelog_commands::{Expected, FlowMetadata, PutFlow, Technical};
 use tapelog_events::{
     CollectionItem, ContainerMapping, EssenceParameters, FlowId, FlowStatus, Format, Rational, SourceId,
+    TechnicalMetadata,
 };
 
 use super::property::{TagsBody, check_collection, check_mapping};
@@ -14,8 +16,9 @@ use crate::http::problem::Problem;
 
 /// What clients own of a Flow. What the server manages (`created`, `timerange`, `collected_by` and so on) may be there,
 /// so that a Flow can be sent back as it was got, and is passed over.
-#[derive(Deserialize)]
-struct FlowBody {
+#[derive(Deserialize, JsonSchema)]
+#[schemars(rename = "FlowPut")]
+pub struct FlowBody {
     id: FlowId,
     source_id: SourceId,
     label: Option<String>,
@@ -37,6 +40,7 @@ struct FlowBody {
     segment_duration: Option<Rational>,
     container_mapping: Option<ContainerMapping>,
     /// Read once the format is known.
+    #[schemars(with = "Option<EssenceParameters>")]
     essence_parameters: Option<Value>,
 }
 
@@ -49,87 +53,113 @@ pub fn read(flow_id: FlowId, body: &[u8]) -> Result<PutFlow, Problem> {
     if body.id != flow_id {
         return Err(Problem::invalid(format!("id is {}, but the path names flow {flow_id}", body.id)));
     }
-    for (field, text, bytes) in [
-        ("label", &body.label, limits::LABEL_BYTES),
-        ("description", &body.description, limits::DESCRIPTION_BYTES),
-        ("created_by", &body.created_by, limits::NAME_BYTES),
-        ("updated_by", &body.updated_by, limits::NAME_BYTES),
-        ("metadata_version", &body.metadata_version, limits::NAME_BYTES),
-    ] {
-        if let Some(text) = text {
-            limits::text(field, text, bytes)?;
+    body.checked()
+}
+
+impl FlowBody {
+    fn checked(self) -> Result<PutFlow, Problem> {
+        for (field, text, bytes) in [
+            ("label", &self.label, limits::LABEL_BYTES),
+            ("description", &self.description, limits::DESCRIPTION_BYTES),
+            ("created_by", &self.created_by, limits::NAME_BYTES),
+            ("updated_by", &self.updated_by, limits::NAME_BYTES),
+            ("metadata_version", &self.metadata_version, limits::NAME_BYTES),
+        ] {
+            if let Some(text) = text {
+                limits::text(field, text, bytes)?;
+            }
         }
-    }
-    if let Some(items) = &body.flow_collection {
-        check_collection(items)?;
-    }
-    let technical = TechnicalBody {
-        format: body.format,
-        codec: body.codec,
-        container: body.container,
-        avg_bit_rate: body.avg_bit_rate,
-        segment_duration: body.segment_duration,
-        container_mapping: body.container_mapping,
-        essence_parameters: body.essence_parameters,
-    };
-    let technical = match body.profile_id.as_deref() {
-        // An empty text unlinks the Flow from its profile (5.5).
-        None | Some("") => Technical::Own(Box::new(technical.checked()?)),
-        Some(profile_id) => {
-            technical.must_be_absent()?;
-            let profile_id = profile_id.parse();
-            Technical::Profile(profile_id.map_err(|error| Problem::invalid(format!("profile_id: {error}")))?)
+        if let Some(items) = &self.flow_collection {
+            check_collection(items)?;
         }
-    };
-    let metadata = FlowMetadata {
-        source_id: body.source_id,
-        label: body.label,
-        description: body.description,
-        created_by: body.created_by,
-        updated_by: body.updated_by,
-        tags: body.tags.unwrap_or_default().checked()?,
-        metadata_version: body.metadata_version,
-        generation: body.generation,
-        status: body.status,
-        read_only: body.read_only,
-        max_bit_rate: body.max_bit_rate,
-        flow_collection: body.flow_collection,
-        technical,
-    };
-    Ok(PutFlow { flow_id, metadata })
+        let technical = TechnicalBody {
+            format: self.format,
+            codec: self.codec,
+            container: self.container,
+            avg_bit_rate: self.avg_bit_rate,
+            segment_duration: self.segment_duration,
+            container_mapping: self.container_mapping,
+            essence_parameters: self.essence_parameters,
+        };
+        let technical = match self.profile_id.as_deref() {
+            None => Technical::Own(Box::new(technical.checked("")?)),
+            // An empty text unlinks the Flow from its profile (5.5).
+            Some("") => Technical::Unlinked(Box::new(technical.checked("")?)),
+            Some(profile_id) => {
+                technical.must_be_absent()?;
+                let profile_id = profile_id.parse();
+                Technical::Profile(profile_id.map_err(|error| Problem::invalid(format!("profile_id: {error}")))?)
+            }
+        };
+        let metadata = FlowMetadata {
+            source_id: self.source_id,
+            label: self.label,
+            description: self.description,
+            created_by: self.created_by,
+            updated_by: self.updated_by,
+            tags: self.tags.unwrap_or_default().checked()?,
+            metadata_version: self.metadata_version,
+            generation: self.generation,
+            status: self.status,
+            read_only: self.read_only,
+            max_bit_rate: self.max_bit_rate,
+            flow_collection: self.flow_collection,
+            technical,
+        };
+        Ok(PutFlow { flow_id: self.id, expected: Expected::Any, metadata })
+    }
+}
+
+/// Reads the metadata of several Flows, each on its own.
+///
+/// # Errors
+/// [`Problem::Invalid`] where the body as a whole cannot be read.
+pub fn read_batch(body: &[u8]) -> Result<Vec<Result<PutFlow, Problem>>, Problem> {
+    let items = super::batch::items(body)?.into_iter().enumerate();
+    Ok(items.map(|(index, item)| super::part(&format!("[{index}]"), item).and_then(FlowBody::checked)).collect())
 }
 
 /// What a profile may say in the Flow's place.
-struct TechnicalBody {
+#[derive(Deserialize, JsonSchema)]
+#[schemars(rename = "TechnicalMetadataPost")]
+pub struct TechnicalBody {
     format: Option<Format>,
     codec: Option<String>,
     container: Option<String>,
     avg_bit_rate: Option<u64>,
     segment_duration: Option<Rational>,
     container_mapping: Option<ContainerMapping>,
+    /// Read once the format is known.
+    #[schemars(with = "Option<EssenceParameters>")]
     essence_parameters: Option<Value>,
 }
 
 impl TechnicalBody {
-    fn checked(self) -> Result<TechnicalMetadata, Problem> {
+    /// The technical metadata, whole and within limits. `path` is where they stand in the body: empty, or with a dot at
+    /// its end.
+    ///
+    /// # Errors
+    /// [`Problem::Invalid`], naming the field.
+    pub(super) fn checked(self, path: &str) -> Result<TechnicalMetadata, Problem> {
         let Self { format, codec, container, avg_bit_rate, segment_duration, container_mapping, essence_parameters } =
             self;
-        let format = format.ok_or_else(|| missing("format", "unless profile_id is given"))?;
+        let format = format.ok_or_else(|| missing(&format!("{path}format"), "unless a profile says it"))?;
         for (field, text) in [("codec", &codec), ("container", &container)] {
             if text.as_deref().is_some_and(|text| !is_type_and_subtype(text) || text.len() > limits::NAME_BYTES) {
-                return Err(Problem::invalid(format!("{field} has not the form <type>/<subtype>")));
+                return Err(Problem::invalid(format!("{path}{field} has not the form <type>/<subtype>")));
             }
         }
         if codec.is_none() && format != Format::Multi {
-            return Err(missing("codec", "for this format"));
+            return Err(missing(&format!("{path}codec"), "for this format"));
         }
         if let Some(mapping) = &container_mapping {
-            check_mapping("container_mapping", mapping)?;
+            check_mapping(&format!("{path}container_mapping"), mapping)?;
         }
+        let essence_path = format!("{path}essence_parameters");
         let essence_parameters = match essence_parameters {
-            Some(value) => Some(essence(format, value)?),
+            Some(value) => Some(essence(&essence_path, format, value)?),
             None if format == Format::Multi => None,
-            None => return Err(missing("essence_parameters", "for this format")),
+            None => return Err(missing(&essence_path, "for this format")),
         };
         Ok(TechnicalMetadata {
             format,
@@ -167,33 +197,32 @@ fn missing(field: &str, when: &str) -> Problem {
     Problem::invalid(format!("{field} is required {when}"))
 }
 
-const ESSENCE: &str = "essence_parameters";
-
-fn essence(format: Format, value: Value) -> Result<EssenceParameters, Problem> {
+/// Reads `essence_parameters`, which stand at `path` of the body.
+fn essence(path: &str, format: Format, value: Value) -> Result<EssenceParameters, Problem> {
     if !value.is_object() {
-        return Err(Problem::invalid(format!("{ESSENCE}: it is not a JSON object")));
+        return Err(Problem::invalid(format!("{path}: it is not a JSON object")));
     }
-    fn of<T: DeserializeOwned>(value: Value) -> Result<T, Problem> {
-        super::part(ESSENCE, value)
+    fn of<T: DeserializeOwned>(path: &str, value: Value) -> Result<T, Problem> {
+        super::part(path, value)
     }
     let essence = match format {
-        Format::Video => EssenceParameters::Video(of(value)?),
-        Format::Audio => EssenceParameters::Audio(of(value)?),
-        Format::Image => EssenceParameters::Image(of(value)?),
-        Format::Data => EssenceParameters::Data(of(value)?),
-        Format::Multi => EssenceParameters::Multi(of(value)?),
+        Format::Video => EssenceParameters::Video(of(path, value)?),
+        Format::Audio => EssenceParameters::Audio(of(path, value)?),
+        Format::Image => EssenceParameters::Image(of(path, value)?),
+        Format::Data => EssenceParameters::Data(of(path, value)?),
+        Format::Multi => EssenceParameters::Multi(of(path, value)?),
     };
     match &essence {
         EssenceParameters::Video(video) => match (video.frame_rate, video.vfr) {
             (Some(_), Some(true)) => {
-                Err(Problem::invalid(format!("{ESSENCE}.frame_rate is given, though {ESSENCE}.vfr is true")))
+                Err(Problem::invalid(format!("{path}.frame_rate is given, though {path}.vfr is true")))
             }
-            (None, None | Some(false)) => Err(missing(&format!("{ESSENCE}.frame_rate"), "unless vfr is true")),
+            (None, None | Some(false)) => Err(missing(&format!("{path}.frame_rate"), "unless vfr is true")),
             (Some(_), None | Some(false)) | (None, Some(true)) => Ok(()),
         },
         EssenceParameters::Data(data) => {
             let data_type = data.data_type.as_deref().unwrap_or_default();
-            limits::text(&format!("{ESSENCE}.data_type"), data_type, limits::NAME_BYTES)
+            limits::text(&format!("{path}.data_type"), data_type, limits::NAME_BYTES)
         }
         EssenceParameters::Audio(_) | EssenceParameters::Image(_) | EssenceParameters::Multi(_) => Ok(()),
     }?;
@@ -294,6 +323,8 @@ mod tests {
         let linked = json!({"id": ID, "source_id": ID, "profile_id": ID, "max_bit_rate": 5});
         let put = read(flow_id, linked.to_string().as_bytes()).unwrap();
         assert_eq!(put.metadata.technical, Technical::Profile(ID.parse().unwrap()));
+        let unlinked = self::put("/profile_id", Some(json!(""))).unwrap();
+        assert!(matches!(unlinked.metadata.technical, Technical::Unlinked(_)));
         let multi = json!({"id": ID, "source_id": ID, "format": "urn:x-nmos:format:multi"});
         assert!(read(flow_id, multi.to_string().as_bytes()).is_ok());
     }

@@ -3,13 +3,20 @@
 //! A body is JSON whatever its `Content-Type` says (1.12). A property of our own that stands twice in one object is
 //! refused, and so is a list where an object should be; a `null` is the same as leaving an optional property out; properties that we do not know are passed over.
 
+pub mod account;
+pub mod batch;
+pub mod collection;
 pub mod flow;
+pub mod instance;
+pub mod profile;
 pub mod property;
 mod read;
 pub mod segment;
 pub mod service;
+pub mod source;
 pub mod storage;
 mod strict;
+pub mod webhook;
 
 pub use read::{Body, read};
 

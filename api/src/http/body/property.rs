@@ -11,6 +11,8 @@ use crate::http::problem::Problem;
 use crate::http::route::Text;
 
 /// A tag's value as clients write it. Its own reader says what is expected; the one of [`TagValue`] cannot.
+#[derive(schemars::JsonSchema)]
+#[schemars(rename = "TagValue")]
 struct TagBody(TagValue);
 
 impl<'de> Deserialize<'de> for TagBody {
@@ -42,7 +44,8 @@ impl<'de> Deserialize<'de> for TagBody {
 }
 
 /// The tags of a resource as clients write them.
-#[derive(Default, serde::Deserialize)]
+#[derive(Default, serde::Deserialize, schemars::JsonSchema)]
+#[schemars(rename = "Tags")]
 #[serde(transparent)]
 pub struct TagsBody(BTreeMap<String, TagBody>);
 
@@ -59,6 +62,14 @@ impl TagsBody {
         });
         checked.collect()
     }
+}
+
+/// Reads all tags of a resource.
+///
+/// # Errors
+/// [`Problem::Invalid`], naming the tag.
+pub fn tags(body: &[u8]) -> Result<Tags, Problem> {
+    super::object::<TagsBody>(body)?.checked()
 }
 
 /// Reads the value of the tag with this name.

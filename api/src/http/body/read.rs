@@ -6,7 +6,7 @@ use bytes::{Bytes, BytesMut};
 use http_body_util::BodyExt;
 use hyper::HeaderMap;
 use hyper::body::Body as HttpBody;
-use hyper::header::EXPECT;
+use hyper::header::{CONTENT_ENCODING, EXPECT};
 use tokio::sync::{Semaphore, SemaphorePermit};
 use tokio::time::timeout;
 
@@ -38,6 +38,13 @@ where
 {
     if body.is_end_stream() {
         return Ok(Body::default());
+    }
+    // A body in gzip was made plain before it came here, and its header with it.
+    if let Some(encoding) = headers.get(CONTENT_ENCODING)
+        && !encoding.as_bytes().eq_ignore_ascii_case(b"identity")
+    {
+        timeout(READ_TIMEOUT, drain(body)).await.ok();
+        return Err(Problem::Encoding(String::from_utf8_lossy(encoding.as_bytes()).into_owned()));
     }
     let waits_for_go_ahead = headers.contains_key(EXPECT);
     if waits_for_go_ahead && body.size_hint().lower() > limit as u64 {

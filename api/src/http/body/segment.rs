@@ -6,6 +6,7 @@
 use std::fmt;
 use std::sync::Arc;
 
+use schemars::JsonSchema;
 use serde::de::{Deserialize, Deserializer, Error, Visitor};
 use tapelog_commands::{NewSegment, PostSegments, RequestShape, UncontrolledInstance};
 use tapelog_events::time::{TimeRangeError, parse_segment};
@@ -14,11 +15,14 @@ use tapelog_events::{FlowId, ObjectId, SegmentFailure, SegmentFailureKind, TimeR
 use crate::http::limits;
 use crate::http::problem::Problem;
 
-#[derive(serde::Deserialize)]
-struct SegmentBody {
+#[derive(serde::Deserialize, JsonSchema)]
+#[schemars(rename = "SegmentPost")]
+pub struct SegmentBody {
     object_id: ObjectId,
+    #[schemars(with = "TimeRange")]
     timerange: Range,
     ts_offset: Option<Timestamp>,
+    #[schemars(with = "Option<TimeRange>")]
     object_timerange: Option<Range>,
     last_duration: Option<Timestamp>,
     sample_offset: Option<i64>,
@@ -28,7 +32,8 @@ struct SegmentBody {
     get_urls: Option<Vec<UrlBody>>,
 }
 
-#[derive(serde::Deserialize)]
+#[derive(serde::Deserialize, JsonSchema)]
+#[schemars(rename = "UncontrolledUrl")]
 struct UrlBody {
     url: String,
     label: String,
@@ -112,6 +117,7 @@ impl SegmentBody {
             sample_offset: self.sample_offset,
             sample_count: self.sample_count,
             key_frame_count: self.key_frame_count.map(i64::cast_unsigned),
+            init_object_id: self.init_object_id,
             get_urls: urls.map(|UrlBody { url, label }| UncontrolledInstance { url, label }).collect(),
         }))
     }
@@ -129,9 +135,6 @@ impl SegmentBody {
         }
         if self.key_frame_count.is_some_and(i64::is_negative) {
             return Some("key_frame_count is negative".to_owned());
-        }
-        if self.init_object_id.is_some() {
-            return Some("init_object_id is given, but this server keeps no init objects".to_owned());
         }
         None
     }
@@ -167,6 +170,7 @@ mod tests {
             (r#""object_id":"o","timerange":5"#, "[1].timerange"),
             (r#""object_id":"o","timerange":"[0:0_1:0)","ts_offset":"1""#, "[1].ts_offset"),
             (r#""object_id":"o","timerange":"[0:0_1:0)","sample_count":1.5"#, "[1].sample_count"),
+            (r#""object_id":"o","timerange":"[0:0_1:0)","init_object_id":"""#, "[1].init_object_id"),
             (r#""object_id":"o","timerange":"[0:0_1:0)","get_urls":[{"url":"u"}]"#, "[1].get_urls[0]: missing"),
             (r#""object_id":"o","object_id":"p","timerange":"[0:0_1:0)""#, "duplicate field `object_id`"),
         ] {
@@ -188,7 +192,6 @@ mod tests {
             (r#""timerange":"[0:0_1:0)","object_timerange":"[0:0_""#, "object_timerange: "),
             (r#""timerange":"[0:0_1:0)","last_duration":"-0:1""#, "last_duration"),
             (r#""timerange":"[0:0_1:0)","key_frame_count":-1"#, "key_frame_count"),
-            (r#""timerange":"[0:0_1:0)","init_object_id":"i""#, "init_object_id"),
         ] {
             let read =
                 of(&format!(r#"[{{"object_id":"o",{fields}}},{{"object_id":"p","timerange":"[5:0]"}}]"#)).unwrap();

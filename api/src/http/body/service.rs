@@ -1,13 +1,15 @@
 //! The body of `POST /service`.
 
+use schemars::JsonSchema;
 use serde::Deserialize;
 use tapelog_commands::UpdateService;
 
 use crate::http::limits;
 use crate::http::problem::Problem;
 
-#[derive(Deserialize)]
-struct ServiceBody {
+#[derive(Deserialize, JsonSchema)]
+#[schemars(rename = "ServicePost")]
+pub struct ServiceBody {
     name: Option<String>,
     description: Option<String>,
 }

@@ -1,5 +1,6 @@
 //! The body of `POST /flows/{flowId}/storage` (section 7).
 
+use schemars::JsonSchema;
 use serde::Deserialize;
 use tapelog_events::{ObjectId, StorageId};
 
@@ -16,6 +17,17 @@ pub struct StorageRequest {
     pub storage_id: Option<StorageId>,
     /// The MIME type of the objects; the Flow's container unless given.
     pub content_type: Option<String>,
+    /// How their bytes are uploaded.
+    pub upload: Upload,
+}
+
+/// How bytes are uploaded.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Upload {
+    /// To the storage backend, by a URL that needs no credentials.
+    Presigned,
+    /// Through this API.
+    Direct,
 }
 
 /// Which objects are asked for.
@@ -27,8 +39,9 @@ pub enum Objects {
     Named(Vec<ObjectId>),
 }
 
-#[derive(Default, Deserialize)]
-struct StorageBody {
+#[derive(Default, Deserialize, JsonSchema)]
+#[schemars(rename = "StoragePost")]
+pub struct StorageBody {
     limit: Option<i64>,
     object_ids: Option<Vec<ObjectId>>,
     storage_id: Option<StorageId>,
@@ -54,13 +67,14 @@ pub fn read(body: &[u8], limits: &Limits) -> Result<StorageRequest, Problem> {
             Ok(limit) => Objects::New(limit.min(limits.storage_max)),
         },
     };
-    if body.presigned == Some(false) {
-        return Err(Problem::invalid("presigned is false, but every put_url of this server is presigned"));
-    }
+    let upload = match body.presigned {
+        None | Some(true) => Upload::Presigned,
+        Some(false) => Upload::Direct,
+    };
     if body.content_type.as_deref().is_some_and(|text| !is_mime_type(text) || text.len() > limits::NAME_BYTES) {
         return Err(Problem::invalid("content_type is not a MIME type without parameters"));
     }
-    Ok(StorageRequest { objects, storage_id: body.storage_id, content_type: body.content_type })
+    Ok(StorageRequest { objects, storage_id: body.storage_id, content_type: body.content_type, upload })
 }
 
 #[cfg(test)]
@@ -87,7 +101,7 @@ mod tests {
             (r#"{"object_ids":["a",""]}"#, "object_ids[1]"),
             (r#"{"storage_id":"x"}"#, "storage_id"),
             (r#"{"content_type":"video/mp4;x=y"}"#, "content_type"),
-            (r#"{"presigned":false}"#, "presigned"),
+            (r#"{"presigned":0}"#, "presigned"),
             ("[]", "the body"),
         ] {
             let refused = read(body.as_bytes(), &Limits::default()).expect_err(body).to_string();

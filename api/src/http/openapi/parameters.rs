@@ -1,0 +1,165 @@
+//! The parameters of queries and paths.
+
+use serde_json::{Value, json};
+
+/// A parameter of a query.
+#[derive(Debug)]
+pub struct Parameter {
+    /// Its name; one in braces stands for any.
+    pub name: &'static str,
+    kind: Kind,
+    text: &'static str,
+}
+
+/// What values a parameter has.
+#[derive(Debug)]
+enum Kind {
+    Text,
+    Boolean,
+    Positive,
+    Pixels,
+    TimeRange,
+    Id,
+    Ids,
+    Texts,
+    MimeType,
+    Choice(&'static [&'static str]),
+}
+
+const fn parameter(name: &'static str, kind: Kind, text: &'static str) -> Parameter {
+    Parameter { name, kind, text }
+}
+
+impl Parameter {
+    /// As OpenAPI has it.
+    pub fn describe(&self) -> Value {
+        let schema = match self.kind {
+            Kind::Text => json!({ "type": "string" }),
+            Kind::Boolean => json!({ "type": "boolean" }),
+            Kind::Positive => json!({ "type": "integer", "minimum": 1 }),
+            Kind::Pixels => json!({ "type": "integer" }),
+            Kind::TimeRange => json!({ "$ref": "#/components/schemas/TimeRange" }),
+            Kind::Id => json!({ "$ref": "#/components/schemas/FlowId" }),
+            Kind::Ids => json!({ "type": "array", "items": { "$ref": "#/components/schemas/FlowId" } }),
+            Kind::Texts => json!({ "type": "array", "items": { "type": "string" } }),
+            Kind::MimeType => json!({ "type": "string", "pattern": "^[^/ ]+/[^/ ;]+$" }),
+            Kind::Choice(choices) => json!({ "type": "string", "enum": choices }),
+        };
+        let mut described = json!({ "name": self.name, "in": "query", "description": self.text, "schema": schema });
+        if matches!(self.kind, Kind::Ids | Kind::Texts) {
+            described["style"] = "form".into();
+            described["explode"] = false.into();
+        }
+        described
+    }
+}
+
+/// A parameter of a path, by its name in the template.
+pub fn in_path(name: &str) -> Value {
+    let (schema, text) = match name {
+        "flowId" => ("FlowId", "The flow."),
+        "sourceId" => ("SourceId", "The source."),
+        "objectId" => ("ObjectId", "The object, percent-encoded."),
+        "profileId" => ("ProfileId", "The profile."),
+        "webhookId" => ("WebhookId", "The webhook."),
+        "request-id" => ("DeletionRequestId", "The deletion request."),
+        "tokenId" => ("TokenId", "The token."),
+        "account" => ("AccountName", "The account."),
+        "segment" => {
+            ("ObjectId", "The segment: its time range, or its object where no other segment of the flow uses that.")
+        }
+        _ => ("TagName", "The name of the tag, percent-encoded."),
+    };
+    let schema = match schema {
+        "TagName" => json!({ "type": "string" }),
+        schema => json!({ "$ref": format!("#/components/schemas/{schema}") }),
+    };
+    json!({ "name": name, "in": "path", "required": true, "description": text, "schema": schema })
+}
+
+const FORMATS: &[&str] = &[
+    "urn:x-nmos:format:video",
+    "urn:x-nmos:format:audio",
+    "urn:x-tam:format:image",
+    "urn:x-nmos:format:data",
+    "urn:x-nmos:format:multi",
+];
+const STATUSES: &[&str] = &["awaiting_content", "ingesting", "replication_in_progress", "closed_complete"];
+
+pub const LIMIT: Parameter = parameter(
+    "limit",
+    Kind::Positive,
+    "How many items a page has at the most. A larger number is cut to the server's own.",
+);
+pub const PAGE: Parameter = parameter("page", Kind::Text, "Where to go on: `X-Paging-NextKey` of the page before.");
+pub const REVERSE: Parameter = parameter("reverse_order", Kind::Boolean, "The other way round.");
+pub const LABEL: Parameter = parameter("label", Kind::Text, "With exactly this label.");
+pub const FORMAT: Parameter = parameter("format", Kind::Choice(FORMATS), "Of this format.");
+pub const CODEC: Parameter = parameter("codec", Kind::MimeType, "With exactly this codec.");
+pub const TAG: Parameter =
+    parameter("tag.{name}", Kind::Texts, "With one of these values of the tag, as a whole and in the same letters.");
+pub const TAG_EXISTS: Parameter = parameter("tag_exists.{name}", Kind::Boolean, "With the tag, or without it.");
+pub const COLLECTED_BY: Parameter = parameter(
+    "collected_by_ids",
+    Kind::Ids,
+    "Collected by one of these; an empty list asks for what nothing collects.",
+);
+pub const SORT_SOURCES: Parameter =
+    parameter("sort_by", Kind::Choice(&["created", "updated", "label"]), "Dates newest first, labels A to Z.");
+pub const SORT_FLOWS: Parameter =
+    parameter("sort_by", Kind::Choice(&["created", "metadata_updated", "label"]), "Dates newest first, labels A to Z.");
+pub const SORT_DELETIONS: Parameter =
+    parameter("sort_by", Kind::Choice(&["created", "expiry"]), "Newest or latest first.");
+pub const SOURCE_ID: Parameter = parameter("source_id", Kind::Id, "Renditions of this source.");
+pub const PROFILE_ID: Parameter = parameter("profile_id", Kind::Id, "Linked to this profile.");
+pub const FLOW_TIMERANGE: Parameter =
+    parameter("timerange", Kind::TimeRange, "With a segment that overlaps it; `()` asks for flows without any.");
+pub const STATUS: Parameter = parameter("status", Kind::Choice(STATUSES), "With this status.");
+pub const FRAME_WIDTH: Parameter = parameter("frame_width", Kind::Pixels, "Pictures of this width, in pixels.");
+pub const FRAME_HEIGHT: Parameter = parameter("frame_height", Kind::Pixels, "Pictures of this height, in pixels.");
+pub const INIT_SEGMENTS: Parameter =
+    parameter("init_segments", Kind::Boolean, "Whether its objects have init objects; unset is no.");
+pub const INCLUDE_TIMERANGE: Parameter =
+    parameter("include_timerange", Kind::Boolean, "Adds `timerange`: from the first segment to the last.");
+pub const CLIP: Parameter = parameter("timerange", Kind::TimeRange, "Limits the `timerange` that is told.");
+pub const CASCADE: Parameter =
+    parameter("cascade", Kind::Boolean, "False refuses (409) where something depends on what would go. An extension.");
+pub const CASCADE_SOURCE: Parameter =
+    parameter("cascade", Kind::Boolean, "Whether the flows of the source may go with it.");
+pub const SOFT_DELETE: Parameter =
+    parameter("soft_delete", Kind::Boolean, "Puts it aside, so that it can be restored. An extension.");
+pub const CONFIRM: Parameter = parameter("confirm", Kind::Boolean, "Must be true.");
+pub const OBJECT_ID: Parameter = parameter("object_id", Kind::Text, "Only segments that use this object.");
+pub const OVERLAP: Parameter = parameter("timerange", Kind::TimeRange, "Segments that overlap it, wholly or in part.");
+pub const INSIDE: Parameter =
+    parameter("timerange", Kind::TimeRange, "Segments that lie entirely inside it; absent, all of them.");
+pub const OBJECT_TIMERANGE: Parameter =
+    parameter("include_object_timerange", Kind::Boolean, "Adds `object_timerange`: the whole of the object.");
+pub const ACCEPT_GET_URLS: Parameter =
+    parameter("accept_get_urls", Kind::Texts, "URLs with one of these labels; an empty list asks for none.");
+pub const ACCEPT_STORAGE_IDS: Parameter =
+    parameter("accept_storage_ids", Kind::Ids, "URLs of these storage backends; an empty list asks for all.");
+pub const PRESIGNED: Parameter =
+    parameter("presigned", Kind::Boolean, "Only URLs that need no credentials, or only others.");
+pub const VERBOSE_STORAGE: Parameter =
+    parameter("verbose_storage", Kind::Boolean, "Adds what is known of the storage of each URL.");
+pub const BACKEND_TAG: Parameter = parameter(
+    "storage_backend_tag.{name}",
+    Kind::Texts,
+    "URLs of storage backends with one of these values of the tag.",
+);
+pub const BACKEND_TAG_EXISTS: Parameter = parameter(
+    "storage_backend_tag_exists.{name}",
+    Kind::Boolean,
+    "URLs of storage backends with the tag, or without it.",
+);
+pub const PRESIGNED_HEAD: Parameter =
+    parameter("presigned_head", Kind::Boolean, "Adds `head_url`, for HEAD, to each presigned URL. An extension.");
+pub const FLOW_TAG: Parameter =
+    parameter("flow_tag.{name}", Kind::Texts, "References by flows with one of these values of the tag.");
+pub const FLOW_TAG_EXISTS: Parameter =
+    parameter("flow_tag_exists.{name}", Kind::Boolean, "References by flows with the tag, or without it.");
+pub const STORAGE_ID: Parameter = parameter("storage_id", Kind::Id, "The instance on this storage backend.");
+pub const INSTANCE_LABEL: Parameter = parameter("label", Kind::Text, "The instance outside the store with this label.");
+pub const SINCE: Parameter = parameter("since", Kind::Text, "Not earlier than this moment, as RFC 3339 has it.");
+pub const PREFIX: Parameter = parameter("prefix", Kind::Text, "Names that begin so.");

@@ -1,0 +1,70 @@
+//! What was put aside by `soft_delete`, an extension.
+
+use hyper::StatusCode;
+use schemars::JsonSchema;
+use serde::Serialize;
+use tapelog_commands::{Command, TrashedFlow};
+use tapelog_events::{CommitId, Flow, FlowId, Instant, Permission, SourceId, Verdict};
+use uuid::Uuid;
+
+use super::call::{self, Call};
+use super::paging::{Listing, Page};
+use super::problem::Problem;
+use super::response::{self, Response};
+use super::write::{submit, submit_as};
+
+/// A Flow that was put aside, as clients see it.
+#[derive(Serialize, JsonSchema)]
+#[schemars(rename = "TrashedFlow")]
+pub struct Trashed<'a> {
+    /// When it was put aside.
+    deleted: Instant,
+    /// Until when it can be restored at least.
+    restorable_until: Instant,
+    flow: &'a Flow,
+}
+
+/// `GET /trash`: the latest first.
+pub fn list(call: &Call<'_>) -> Result<Response, Problem> {
+    let query = call.query()?;
+    let paging = call::paging(call, &query)?;
+    let kept = call.app.parts.retention.trash;
+    call.read(|tables| {
+        let page = tables.trash(call.access(), &paging)?;
+        let items: Vec<_> = page
+            .items
+            .iter()
+            .map(|TrashedFlow { flow, at, .. }| Trashed { deleted: *at, restorable_until: at.saturating_add(kept), flow })
+            .collect();
+        let mut response = response::ok(&items);
+        let listing = Listing { count: items.len(), reverse: paging.is_reversed(), timerange: None };
+        Page { limit: paging.limit, next: page.next.as_deref(), listing: Some(listing) }
+            .write(call, response.headers_mut());
+        Ok(response)
+    })
+}
+
+/// `POST /flows/{flowId}/restore`: the Flow is back with its segments. What collected it does not collect it again.
+pub async fn restore_flow(call: &Call<'_>, flow_id: FlowId) -> Result<Response, Problem> {
+    let submitted = submit(call, Command::RestoreFlow(flow_id)).await?;
+    Ok(call.empty_at(submitted.seq, StatusCode::NO_CONTENT))
+}
+
+/// `POST /sources/{sourceId}/restore`: every Flow of the Source that was put aside is back, and the Source with them.
+pub async fn restore_source(call: &Call<'_>, source_id: SourceId) -> Result<Response, Problem> {
+    let flows: Vec<_> = call.app.parts.tables.read(|tables| {
+        let trash = tables.registry().trash.values();
+        let of_source = trash.filter(|trashed| trashed.flow.source_id == source_id);
+        let visible = of_source.filter(|trashed| {
+            call.access().judge(Permission::Write, &trashed.flow.tags) == Verdict::Granted
+        });
+        visible.map(|trashed| trashed.flow.id).collect()
+    });
+    let mut seq = None;
+    for flow_id in flows {
+        let commit_id = CommitId::from_uuid(Uuid::now_v7());
+        seq = Some(submit_as(call, commit_id, Command::RestoreFlow(flow_id)).await?.seq);
+    }
+    let seq = seq.ok_or_else(|| Problem::NotFound(format!("no flow of source {source_id} was put aside")))?;
+    Ok(call.empty_at(seq, StatusCode::NO_CONTENT))
+}
