@@ -5,6 +5,9 @@
 #   ./setup.sh demo [...]   start a server, take in a test clip, show what to look at
 #   ./setup.sh test [...]   run all tests
 #   ./setup.sh check        formatting, lints and documentation
+#   ./setup.sh fuzz [N]     fuzz everything that reads input, each thing for N seconds (20)
+#   ./setup.sh conformance [DIR]
+#                           run the conformance checks of DIR (../shared/conformance) against a fresh server
 #
 # Nothing is installed twice, and when nothing is missing nothing is downloaded.
 set -euo pipefail
@@ -16,6 +19,8 @@ readonly NATS_VERSION=2.15.1
 readonly NATS_OLDEST=2.10
 readonly NATS_SHA256_X86_64=8595a93c4e85df893ce394f6570781730775d3c793e199da8f5131ca97147b79
 readonly NATS_SHA256_AARCH64=06445f574de7639825014c6c7ad4ca8f170f8c08615d93283f915aacbb47f1eb
+
+readonly CARGO_FUZZ_VERSION=0.13.2
 
 # tapelog looks for nats-server here too, after PATH.
 readonly BIN="${XDG_DATA_HOME:-${HOME:?HOME must be set}/.local/share}/tapelog/bin"
@@ -107,11 +112,54 @@ install_what_is_missing() {
     has cargo || fail "Rust is missing: please install it with rustup, then run this again"
 }
 
+# Runs every target of fuzz/ for $1 seconds, from its seeds and from what earlier runs found. Fails at the first input
+# that a target fails on, which then lies in fuzz/artifacts.
+fuzz() {
+    local target
+    # Stable Rust has coverage for a fuzzer, but no sanitizers. They are for unsafe code, of which this project has none.
+    local -r how=(--dev --sanitizer none)
+    # libFuzzer is C++.
+    has c++ || install_packages g++
+    [[ $(cargo fuzz --version 2>/dev/null) == "cargo-fuzz $CARGO_FUZZ_VERSION" ]] ||
+        cargo install cargo-fuzz --version "$CARGO_FUZZ_VERSION" --locked
+    # The same versions of everything as in the program.
+    cp -u Cargo.lock fuzz/Cargo.lock
+    cargo fuzz build "${how[@]}"
+    for target in $(cargo fuzz list); do
+        say "fuzzing $target for $1 seconds"
+        mkdir -p "fuzz/corpus/$target"
+        cargo fuzz run "${how[@]}" "$target" "fuzz/corpus/$target" "fuzz/seeds/$target" -- \
+            "-dict=fuzz/dictionaries/$target.dict" "-max_total_time=$1" -timeout=10 -verbosity=0 -print_final_stats=1
+    done
+}
+
+# Runs the checks in folder $1 against a server of its own, which is thrown away afterwards.
+conformance() {
+    [[ -x $1/run.sh ]] || fail "there are no conformance checks in $1"
+    has python3 || install_packages python3 python3-venv
+    cargo build --locked -p tapelog-api
+    # A subshell, so that its trap stops the server however the checks end.
+    (
+        folder=$(mktemp -d)
+        trap 'kill "${server:-}" 2>/dev/null && wait "$server"; rm -rf "$folder"' EXIT
+        # Deliveries to webhooks are not there yet.
+        export WEBHOOKS=0 OUT_DIR="$folder/report"
+        TAPELOG_AUTH__MODE=none "${CARGO_TARGET_DIR:-target}/debug/tapelog" serve --data "$folder/data" \
+            --listen 127.0.0.1:0 >"$folder/url" 2>"$folder/log" &
+        server=$!
+        until [[ -s $folder/url ]]; do
+            kill -0 "$server" 2>/dev/null || { cat "$folder/log" >&2; fail "the server did not start"; }
+            sleep 0.1
+        done
+        TAMS_BASE_URL=$(head -n 1 "$folder/url") "$1/run.sh"
+    )
+}
+
 readonly COMMAND=${1:-install}
 [[ $# -eq 0 ]] || shift
 case $COMMAND in
-install | demo | test | check) ;;
-*) fail "unknown command '$COMMAND': it is one of demo, test, check, or none to install only" ;;
+install | demo | test | check | fuzz | conformance) ;;
+*) fail "unknown command '$COMMAND': it is one of demo, test, check, fuzz, conformance, or none to install only" ;;
 esac
 
 install_what_is_missing
@@ -126,5 +174,8 @@ check)
     cargo fmt --all --check
     cargo clippy --workspace --all-targets --locked -- -D warnings
     RUSTDOCFLAGS="-D warnings" cargo doc --workspace --no-deps --locked
+    cargo fmt --manifest-path fuzz/Cargo.toml --check
     ;;
+fuzz) fuzz "${1:-20}" ;;
+conformance) conformance "${1:-../shared/conformance}" ;;
 esac

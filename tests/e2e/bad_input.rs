@@ -223,27 +223,6 @@ async fn every_field_of_a_segment_is_judged_by_its_type() {
     assert!(after == position || api.read(&path).await == json!([]), "nothing was written");
 }
 
-/// Line 92: the ends of time are times.
-#[tokio::test]
-async fn the_greatest_timestamps_are_kept_exactly() {
-    let server = Server::start().await;
-    let api = server.api();
-    let flow = create_flow(api).await;
-    let path = format!("/flows/{flow}/segments");
-    let last = "[281474976710655:999999998_281474976710655:999999999]";
-    let first = "[-281474976710655:999999999_-281474976710655:0)";
-    for range in [last, first] {
-        api.post(&path, &with(segment_at(0), "timerange", json!(range))).await.expect(201);
-    }
-    assert_eq!(tapelog_tests::store::pluck(&api.get(&path).await.list(), "timerange"), [first, last]);
-    let flow = api.read(&format!("/flows/{flow}?include_timerange=true")).await;
-    assert_eq!(flow["timerange"], "[-281474976710655:999999999_281474976710655:999999999]");
-    for range in ["[281474976710656:0_", "99999999999999999999:0", "_-99999999999999999999:0)"] {
-        let answer = api.get(&format!("{path}?timerange={range}")).await;
-        assert!(matches!(answer.status, 200 | 400), "{answer}");
-    }
-}
-
 #[tokio::test]
 async fn properties_have_their_limits() {
     let server = Server::start().await;

@@ -1,18 +1,23 @@
 //! End to end: everything here talks to a server as its clients do, over real HTTP, a real nats-server and a real object
-//! store. Names of tests say the rule; numbers beside them are lines of the list of things that implementers of TAMS
-//! get wrong.
+//! store. Names of tests say the rule.
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+mod auth;
 mod bad_input;
 mod crash;
+mod deletion;
+mod implementers;
+mod init_objects;
+mod instances;
+mod model;
 mod objects;
+mod operations;
 mod outage;
 mod paging;
+mod profiles;
 mod rebuild;
 mod round_trip;
-mod spec_collections;
 mod spec_flows;
-mod spec_objects;
-mod spec_segments;
 mod spec_service;
 mod two_writers;
+mod webhooks;

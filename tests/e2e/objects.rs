@@ -6,8 +6,8 @@ use serde_json::{Value, json};
 use tapelog_tests::api::Answer;
 use tapelog_tests::server::Server;
 use tapelog_tests::store::{
-    allocate, contents, create_flow, new_id, pluck, post_segments, put_flow, second, segment, segment_at, segments,
-    upload, video_flow,
+    allocate, contents, create_flow, encoded, new_id, object_path, pluck, post_segments, put_flow, second, segment,
+    segment_at, segments, upload, video_flow,
 };
 
 /// A player's way to the bytes: by a URL that the API gave, without credentials.
@@ -111,24 +111,13 @@ async fn a_client_reads_its_own_writes_at_once() {
     join_all(workers).await;
 }
 
-/// Line 42: however they race, one of them wins.
+/// Section 7: of clients that choose the same id, one gets it.
 #[tokio::test]
-async fn of_concurrent_segments_at_one_time_exactly_one_is_taken() {
+async fn of_concurrent_allocations_of_one_id_exactly_one_is_taken() {
     let server = Server::start().await;
     let api = server.api();
-    let flow = create_flow(api).await;
-    for round in 0..30 {
-        let posted: Vec<_> = (0..8).map(|_| segment(&new_id(), &second(round))).collect();
-        let answers = join_all(posted.iter().map(|posted| post_segments(api, &flow, posted))).await;
-        let statuses: Vec<_> = answers.iter().map(|answer| answer.status).collect();
-        assert_eq!(statuses.iter().filter(|status| **status == 201).count(), 1, "{statuses:?}");
-        assert_eq!(statuses.iter().filter(|status| **status == 400).count(), 7, "{statuses:?}");
-        let winner = statuses.iter().position(|status| *status == 201).unwrap();
-        let stored = api.read(&format!("/flows/{flow}/segments?timerange={}", second(round))).await;
-        assert_eq!(stored[0]["object_id"], posted[winner]["object_id"], "the one that was told so");
-    }
+    let path = format!("/flows/{}/storage", create_flow(api).await);
     let ids = json!({ "object_ids": [new_id()] });
-    let path = format!("/flows/{flow}/storage");
     let allocations = join_all((0..8).map(|_| api.post(&path, &ids))).await;
     assert_eq!(allocations.iter().filter(|answer| answer.status == 201).count(), 1, "{allocations:?}");
 }
@@ -173,6 +162,34 @@ async fn an_idempotency_key_replays_the_first_answer() {
         assert_eq!(contents(server.api()).await, before, "restart: {restart}");
         let other = keyed(&server, Method::POST, &path, &segment_at(9), "single").await;
         assert!(matches!(other.status, 400 | 409 | 422), "a key is for one request: {other}");
+    }
+}
+
+/// 1.4: an object id is any text.
+#[tokio::test]
+async fn object_ids_may_hold_anything_but_control_characters() {
+    let server = Server::start().await;
+    let api = server.api();
+    let flow = create_flow(api).await;
+    let longest = "x".repeat(1024);
+    let ids = ["a/b", "../../etc/passwd", "ü 日本 🎞", "a%2Fb", "a?b#c&d=e", "a,b;c", "\"'\\", &longest];
+    let body = json!({ "object_ids": ids });
+    let allocated = api.post(&format!("/flows/{flow}/storage"), &body).await.expect(201).json();
+    for (second_number, (id, allocated)) in ids.iter().zip(allocated["media_objects"].as_array().unwrap()).enumerate() {
+        upload(api, allocated, format!("bytes of {id}")).await.expect(200);
+        let posted = json!({ "object_id": id, "timerange": second(second_number) });
+        post_segments(api, &flow, &posted).await.expect(201);
+        let object = api.read(&object_path(id, "")).await;
+        assert_eq!(object["id"], *id);
+        let url = object["get_urls"][0]["url"].as_str().unwrap();
+        let media = Answer::to(api.request(Method::GET, url)).await.expect(200);
+        assert_eq!(media.body, format!("bytes of {id}"), "each has bytes of its own");
+        let listed = api.get(&format!("/flows/{flow}/segments?object_id={}", encoded(id))).await.expect(200);
+        assert_eq!(listed.list().len(), 1, "{id}");
+    }
+    for bad in ["", "a\0b", "a\nb", &"x".repeat(1025)] {
+        let refused = post_segments(api, &flow, &segment(bad, &second(100))).await.expect(400);
+        assert!(refused.message().contains("object_id"), "{refused}");
     }
 }
 

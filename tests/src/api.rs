@@ -18,12 +18,18 @@ const TIMEOUT: Duration = Duration::from_secs(90);
 pub struct Api {
     base: String,
     http: Client,
+    bearer: Option<String>,
 }
 
 impl Api {
     /// A client of the server with this base URL.
     pub fn new(base: &str) -> Self {
-        Self { base: base.trim_end_matches('/').to_owned(), http: http() }
+        Self { base: base.trim_end_matches('/').to_owned(), http: http(), bearer: None }
+    }
+
+    /// The same client, which sends this token with every request.
+    pub fn as_bearer(&self, token: &str) -> Self {
+        Self { bearer: Some(token.to_owned()), ..self.clone() }
     }
 
     /// The base URL, without a slash at its end.
@@ -34,7 +40,11 @@ impl Api {
     /// A request for a path of the server, or for a whole URL.
     pub fn request(&self, method: Method, path: &str) -> RequestBuilder {
         let url = if path.starts_with('/') { format!("{}{path}", self.base) } else { path.to_owned() };
-        self.http.request(method, url)
+        let request = self.http.request(method, url);
+        match &self.bearer {
+            Some(token) => request.bearer_auth(token),
+            None => request,
+        }
     }
 
     /// `GET`. A body of success has the shape of its resource.

@@ -5,6 +5,7 @@
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 pub mod api;
+pub mod issuer;
 pub mod load;
 pub mod media;
 pub mod nats;
@@ -12,6 +13,7 @@ pub mod program;
 pub mod raw;
 pub mod server;
 pub mod shape;
+pub mod shared;
 pub mod store;
 
 use std::time::{Duration, Instant};

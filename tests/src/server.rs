@@ -21,6 +21,8 @@ pub struct Options {
     pub nats_url: Option<String>,
     /// Settings by their name in the environment, such as `TAPELOG_CHECKPOINT__EVERY_SECONDS`.
     pub settings: Vec<(&'static str, String)>,
+    /// Whether it asks for credentials, as it does unless it is told not to. Most tests are not about that.
+    pub protected: bool,
 }
 
 impl Options {
@@ -32,6 +34,11 @@ impl Options {
     /// On a NATS server of the test's own.
     pub fn on(nats_url: &str) -> Self {
         Self { nats_url: Some(nats_url.to_owned()), ..Self::default() }
+    }
+
+    /// Asking for credentials.
+    pub fn protected() -> Self {
+        Self { protected: true, ..Self::default() }
     }
 
     /// With one more setting.
@@ -126,6 +133,10 @@ impl Server {
         if let Some(url) = &self.options.nats_url {
             command.args(["--nats-url", url]);
         }
+        // A program of before there was any protection does not know the setting.
+        if !self.options.protected && std::env::var_os("E2E_TAPELOG").is_none() {
+            command.env("TAPELOG_AUTH__MODE", "none");
+        }
         command.env("NO_COLOR", "1").envs(self.options.settings.iter().map(|(name, value)| (name, value)));
         command
     }
@@ -136,6 +147,16 @@ impl Server {
     /// When it does not end in time.
     pub async fn run(&self, name: &str) -> Output {
         finished(self.command(name)).await
+    }
+
+    /// Runs `tapelog <name> <arguments>` on this server's folder until it ends.
+    ///
+    /// # Panics
+    /// When it does not end in time.
+    pub async fn run_with(&self, name: &str, arguments: &[&str]) -> Output {
+        let mut command = self.command(name);
+        command.args(arguments);
+        finished(command).await
     }
 
     /// The server's process has to say that log, tables and checkpoint agree.
@@ -197,6 +218,11 @@ impl Server {
         self.process.as_mut()?.try_wait().unwrap()
     }
 
+    /// Its process, while it runs.
+    pub fn id(&self) -> Option<u32> {
+        self.process.as_ref().map(Child::id)
+    }
+
     /// Sends the process a signal.
     pub fn signal(&self, signal: Signal) {
         let process = self.process.as_ref().expect("the server runs");
@@ -242,10 +268,9 @@ impl Server {
     }
 }
 
-impl Drop for Server {
-    fn drop(&mut self) {
-        self.kill();
-        self.kill_nats();
+impl Server {
+    /// Prints the end of its log, if the test has failed.
+    pub(crate) fn explain_failure(&self) {
         if std::thread::panicking() {
             let log = self.log();
             let lines: Vec<_> = log.lines().collect();
@@ -255,6 +280,14 @@ impl Drop for Server {
                 eprintln!("the server's log ends so:\n{}", end.join("\n"));
             }
         }
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        self.kill();
+        self.kill_nats();
+        self.explain_failure();
     }
 }
 

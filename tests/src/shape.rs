@@ -25,12 +25,18 @@ pub fn check(path: &str, body: &[u8]) -> Result<(), String> {
     let (shape, list) = match segments[..] {
         ["service"] => (&SERVICE, false),
         ["service", "storage-backends"] => (&STORAGE_BACKEND, true),
+        ["service", "profiles"] => (&PROFILE, true),
+        ["service", "profiles", _] => (&PROFILE, false),
+        ["service", "webhooks"] => (&WEBHOOK, true),
+        ["service", "webhooks", _] => (&WEBHOOK, false),
         ["sources"] => (&SOURCE, true),
         ["sources", _] => (&SOURCE, false),
         ["flows"] => (&FLOW, true),
         ["flows", _] => (&FLOW, false),
         ["flows", _, "segments"] => (&SEGMENT, true),
         ["objects", _] => (&OBJECT, false),
+        ["flow-delete-requests"] => (&DELETION_REQUEST, true),
+        ["flow-delete-requests", _] => (&DELETION_REQUEST, false),
         _ => return Ok(()),
     };
     let value = serde_json::from_slice(body).map_err(|error| error.to_string())?;
@@ -86,10 +92,70 @@ const STORAGE_BACKEND: Shape = Shape {
         ("store_product", is_text),
         ("label", is_text),
         ("region", is_text),
+        ("availability_zone", is_text),
         ("default_storage", Value::is_boolean),
         ("tags", is_tags),
     ],
     closed: false,
+};
+
+const PROFILE: Shape = Shape {
+    name: "profile",
+    required: &["id", "flow_metadata"],
+    members: &[
+        ("id", is_uuid),
+        ("flow_metadata", |value| is_format(&value["format"]) && is_text(&value["codec"])),
+        ("label", is_text),
+        ("description", is_text),
+        ("created", is_moment),
+        ("created_by", is_text),
+        ("tags", is_tags),
+    ],
+    closed: true,
+};
+
+/// What a webhook reads as. The value of its key is not among the members.
+const WEBHOOK: Shape = Shape {
+    name: "webhook",
+    required: &["id", "url", "events", "status"],
+    members: &[
+        ("id", is_uuid),
+        ("url", is_text),
+        ("events", |value| every(value, is_text)),
+        ("status", |value| matches!(value.as_str(), Some("created" | "started" | "disabled" | "error"))),
+        ("error", Value::is_object),
+        ("api_key_name", is_text),
+        ("flow_ids", |value| every(value, is_uuid)),
+        ("source_ids", |value| every(value, is_uuid)),
+        ("flow_collected_by_ids", |value| every(value, is_uuid)),
+        ("source_collected_by_ids", |value| every(value, is_uuid)),
+        ("accept_get_urls", |value| every(value, is_text)),
+        ("accept_storage_ids", |value| every(value, is_uuid)),
+        ("presigned", Value::is_boolean),
+        ("verbose_storage", Value::is_boolean),
+        ("include_object_timerange", Value::is_boolean),
+        ("tags", is_tags),
+    ],
+    closed: true,
+};
+
+const DELETION_REQUEST: Shape = Shape {
+    name: "deletion request",
+    required: &["id", "flow_id", "timerange_to_delete", "delete_flow", "status"],
+    members: &[
+        ("id", is_uuid),
+        ("flow_id", is_uuid),
+        ("timerange_to_delete", is_timerange),
+        ("timerange_remaining", is_timerange),
+        ("delete_flow", Value::is_boolean),
+        ("status", |value| matches!(value.as_str(), Some("created" | "started" | "done" | "error"))),
+        ("created", is_moment),
+        ("created_by", is_text),
+        ("updated", is_moment),
+        ("expiry", is_moment),
+        ("error", Value::is_object),
+    ],
+    closed: true,
 };
 
 const SOURCE: Shape = Shape {
@@ -117,6 +183,7 @@ const FLOW: Shape = Shape {
     members: &[
         ("id", is_uuid),
         ("source_id", is_uuid),
+        ("profile_id", is_uuid),
         ("format", is_format),
         ("label", is_text),
         ("description", is_text),
@@ -156,21 +223,24 @@ const SEGMENT: Shape = Shape {
         ("sample_offset", Value::is_i64),
         ("sample_count", Value::is_i64),
         ("key_frame_count", Value::is_u64),
-        ("get_urls", |value| every(value, |url| GET_URL.check(url).is_ok())),
+        ("get_urls", are_get_urls),
+        ("init_object", |value| is_text(&value["object_id"]) && are_get_urls(&value["get_urls"])),
     ],
     closed: true,
 };
 
 const OBJECT: Shape = Shape {
     name: "object",
-    required: &["id", "referenced_by_flows", "timerange"],
+    // One that holds what stands in front of media has no place in time.
+    required: &["id", "referenced_by_flows"],
     members: &[
         ("id", is_text),
         ("referenced_by_flows", |value| every(value, is_uuid)),
         ("first_referenced_by_flow", is_uuid),
         ("timerange", is_timerange),
         ("key_frame_count", Value::is_u64),
-        ("get_urls", |value| every(value, |url| GET_URL.check(url).is_ok())),
+        ("get_urls", are_get_urls),
+        ("init_object", |value| is_text(&value["id"]) && are_get_urls(&value["get_urls"])),
     ],
     closed: true,
 };
@@ -207,6 +277,11 @@ const ERROR: Shape = Shape {
 /// A sentence that names what is wrong.
 pub fn check_error(body: &[u8]) -> Result<(), String> {
     ERROR.check(&serde_json::from_slice(body).map_err(|error| error.to_string())?)
+}
+
+/// They may be left out.
+fn are_get_urls(value: &Value) -> bool {
+    value.is_null() || every(value, |url| GET_URL.check(url).is_ok())
 }
 
 fn every(value: &Value, is: fn(&Value) -> bool) -> bool {

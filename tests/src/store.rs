@@ -7,6 +7,8 @@ use serde_json::{Value, json};
 use uuid::Uuid;
 
 use crate::api::{Answer, Api};
+use crate::eventually;
+use crate::server::PATIENCE;
 
 /// A fresh id in the form that TAMS asks for.
 pub fn new_id() -> String {
@@ -27,6 +29,24 @@ pub fn video_flow(id: &str) -> Value {
             "frame_height": 1080,
             "frame_rate": { "numerator": 25 },
         },
+    })
+}
+
+/// A video Flow whose objects each need what stands in an init object.
+pub fn init_flow(id: &str) -> Value {
+    let mut flow = with(video_flow(id), "container", json!("video/iso.segment"));
+    flow["essence_parameters"]["init_segments"] = json!(true);
+    flow
+}
+
+/// An audio Flow without a container, of a new Source.
+pub fn audio_flow(id: &str) -> Value {
+    json!({
+        "id": id,
+        "source_id": new_id(),
+        "format": "urn:x-nmos:format:audio",
+        "codec": "audio/aac",
+        "essence_parameters": { "sample_rate": 48000, "channels": 2 },
     })
 }
 
@@ -106,6 +126,24 @@ pub async fn upload(api: &Api, allocated: &Value, bytes: impl Into<reqwest::Body
         None => request,
     };
     Answer::to(request.body(bytes.into())).await
+}
+
+/// Deletes something, and waits until that is done, however the server chooses to do it (9.1).
+///
+/// # Panics
+/// When it is refused, fails, or does not end in time.
+pub async fn deleted(api: &Api, path: &str) {
+    let answer = api.delete(path).await;
+    if answer.status == 204 {
+        return;
+    }
+    let request = answer.expect(202).header("location").expect("202 says where to look").to_owned();
+    eventually("the deletion is done", PATIENCE, async || {
+        let request = api.read(&request).await;
+        assert_ne!(request["status"], "error", "{request}");
+        (request["status"] == "done").then_some(())
+    })
+    .await;
 }
 
 /// Every item of a listing, page by page. No page may be empty but an only one.
