@@ -42,13 +42,20 @@ impl Endpoint {
         ensure!(url.scheme() == "http", "{base}: only http is measured; TLS belongs to a proxy");
         let host = url.host_str().with_context(|| format!("{base} has no host"))?.to_owned();
         let port = url.port_or_known_default().unwrap_or(80);
-        let mut lines = format!("host: {host}:{port}\r\n");
-        for header in headers {
-            ensure!(header.contains(':') && !header.contains(['\r', '\n']), "{header:?} is not `Name: value`");
-            lines.push_str(header);
-            lines.push_str("\r\n");
-        }
-        Ok(Self { host, port, prefix: url.path().trim_end_matches('/').to_owned(), headers: lines, pid })
+        let prefix = url.path().trim_end_matches('/').to_owned();
+        let endpoint = Self { headers: format!("host: {host}:{port}\r\n"), host, port, prefix, pid };
+        headers.iter().try_fold(endpoint, |endpoint, header| endpoint.with_header(header))
+    }
+
+    /// The same server with one more header (`Name: value`) for each request.
+    ///
+    /// # Errors
+    /// When the header is not of that form.
+    pub fn with_header(mut self, header: &str) -> Result<Self> {
+        ensure!(header.contains(':') && !header.contains(['\r', '\n']), "{header:?} is not `Name: value`");
+        self.headers.push_str(header);
+        self.headers.push_str("\r\n");
+        Ok(self)
     }
 
     /// The bytes of a request. The body, if any, is JSON.
@@ -77,7 +84,7 @@ impl Endpoint {
             .and_then(|stream| Ok(stream?))
             .with_context(|| format!("cannot connect to {}:{}", self.host, self.port))?;
         stream.set_nodelay(true)?;
-        Ok(Connection { stream, buffer: BytesMut::with_capacity(64 * 1024), decoded: Vec::new() })
+        Ok(Connection { stream, buffer: BytesMut::with_capacity(64 * 1024), head: Vec::new(), decoded: Vec::new() })
     }
 
     /// Sends one request on a connection and reads the answer's JSON; an answer without a body reads as `null`.
@@ -108,6 +115,8 @@ impl Endpoint {
 pub struct Connection {
     stream: TcpStream,
     buffer: BytesMut,
+    /// The head of the latest answer.
+    head: Vec<u8>,
     /// The body of an answer that came in chunks.
     decoded: Vec<u8>,
 }
@@ -119,9 +128,18 @@ pub struct Answer<'a> {
     pub status: u16,
     /// The body, empty when there is none.
     pub body: &'a [u8],
+    head: &'a [u8],
 }
 
-impl Answer<'_> {
+impl<'a> Answer<'a> {
+    /// The value of a header, when the answer has it and it is text.
+    pub fn header(&self, name: &str) -> Option<&'a str> {
+        let mut headers = [httparse::EMPTY_HEADER; MOST_HEADERS];
+        httparse::Response::new(&mut headers).parse(self.head).ok()?;
+        let header = headers.iter().find(|header| header.name.eq_ignore_ascii_case(name))?;
+        std::str::from_utf8(header.value).ok()
+    }
+
     /// The same answer, if it has this status.
     ///
     /// # Errors
@@ -149,23 +167,25 @@ impl Connection {
     pub async fn exchange(&mut self, request: &[u8]) -> Result<Answer<'_>> {
         self.buffer.clear();
         self.stream.write_all(request).await?;
-        let (status, head, framing) = loop {
+        let (status, head_length, framing) = loop {
             self.receive().await?;
             if let Some(parsed) = parse_head(&self.buffer)? {
                 break parsed;
             }
         };
-        self.buffer.advance(head);
+        self.head.clear();
+        self.head.extend_from_slice(&self.buffer[..head_length]);
+        self.buffer.advance(head_length);
         match framing {
             Framing::Length(length) => {
                 while self.buffer.len() < length {
                     self.receive().await?;
                 }
-                Ok(Answer { status, body: &self.buffer[..length] })
+                Ok(Answer { status, body: &self.buffer[..length], head: &self.head })
             }
             Framing::Chunked => {
                 self.receive_chunks().await?;
-                Ok(Answer { status, body: &self.decoded })
+                Ok(Answer { status, body: &self.decoded, head: &self.head })
             }
         }
     }
@@ -268,14 +288,25 @@ mod tests {
         assert!(format!("{error:#}").contains("400 instead of 200: no"), "{error:#}");
     }
 
+    #[tokio::test]
+    async fn an_answer_gives_its_headers_by_name() {
+        let pieces: &[&str] = &["HTTP/1.1 304 Not Modified\r\nETag: W/", "\"1\"\r\n\r\n"];
+        let endpoint = answering(pieces).await;
+        let mut connection = endpoint.connect().await.unwrap();
+        let answer = connection.exchange(&endpoint.request("GET", "/", None)).await.unwrap().expect(304).unwrap();
+        assert_eq!((answer.header("etag"), answer.header("link"), answer.body), (Some("W/\"1\""), None, &[][..]));
+    }
+
     #[test]
     fn a_request_carries_prefix_headers_and_length() {
         let endpoint = Endpoint::new("http://example.com/base/", &["X-Key: 1".to_owned()], None).unwrap();
-        let request = endpoint.request("POST", "/flows", Some("{}"));
+        let request =
+            endpoint.clone().with_header("If-None-Match: \"1\"").unwrap().request("POST", "/flows", Some("{}"));
         assert_eq!(
             request,
-            "POST /base/flows HTTP/1.1\r\nhost: example.com:80\r\nX-Key: 1\r\n\
+            "POST /base/flows HTTP/1.1\r\nhost: example.com:80\r\nX-Key: 1\r\nIf-None-Match: \"1\"\r\n\
              content-type: application/json\r\ncontent-length: 2\r\n\r\n{}"
         );
+        assert!(endpoint.with_header("a: b\r\nc: d").is_err());
     }
 }

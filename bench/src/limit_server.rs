@@ -10,6 +10,8 @@ use axum::extract::{DefaultBodyLimit, State};
 use axum::http::{HeaderName, StatusCode, header};
 use axum::routing::{get, put};
 use serde::Deserialize;
+use tapelog_api::http::Limits;
+use tapelog_api::server::{ConnectionMetrics, Server};
 use tapelog_events::{ObjectId, TimeRange, Timestamp};
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
@@ -51,7 +53,8 @@ pub async fn serve() -> Result<()> {
 
     let listener = TcpListener::bind("127.0.0.1:0").await?;
     println!("http://{}", listener.local_addr()?);
-    tapelog_api::server::serve(listener, router, CancellationToken::new()).await;
+    let server = Server::new(router, None, Limits::default(), ConnectionMetrics::default(), CancellationToken::new());
+    server.serve(listener).await;
     Ok(())
 }
 

@@ -33,7 +33,7 @@ pub struct Process {
 }
 
 impl Process {
-    /// Starts `tapelog serve` with its data in a folder, and waits until it is ready.
+    /// Starts `tapelog serve` with its data in a folder, open to everybody on this machine, and waits until it is ready.
     ///
     /// # Errors
     /// When it does not become ready; the text quotes what it said.
@@ -41,7 +41,7 @@ impl Process {
         std::fs::create_dir_all(data)?;
         let mut command = Command::new(program);
         // The working folder might hold settings that are meant for another server.
-        command.args(["serve", "--listen", "127.0.0.1:0", "--data"]).arg(data).current_dir(data);
+        command.args(["serve", "--auth", "none", "--listen", "127.0.0.1:0", "--data"]).arg(data).current_dir(data);
         Self::start(command, &data.with_extension("log")).await
     }
 

@@ -110,6 +110,7 @@ fn message() -> Bytes {
         sample_count: None,
         object_timerange: None,
         key_frame_count: None,
+        init_object: None,
         instances: [0].into_iter().collect(),
     };
     let added = SegmentsAdded {
@@ -117,6 +118,7 @@ fn message() -> Bytes {
         source_id: SourceId::from_uuid(Uuid::new_v4()),
         collected_by: Default::default(),
         instances: vec![Instance::Controlled { storage_id: StorageId::from_uuid(Uuid::new_v4()) }],
+        init_objects: Vec::new(),
         segments: vec![segment],
     };
     let commit = Commit {

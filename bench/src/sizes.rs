@@ -23,6 +23,10 @@ pub struct Sizes {
     pub small_flow: usize,
     /// How many segments the large Flow has: for windows, memory, disk, start and replay.
     pub large_flow: usize,
+    /// How many Flows the small store has whose listings are read.
+    pub few_flows: usize,
+    /// How many Flows the large one has.
+    pub many_flows: usize,
     /// How many single segments are posted over many connections for the replay of such a log.
     pub packed_posts: usize,
     /// How many are posted one after the other for it: each is a record of its own.
@@ -42,6 +46,8 @@ impl Sizes {
             appended: 32_000,
             small_flow: 10_000,
             large_flow: 1_000_000,
+            few_flows: 1_000,
+            many_flows: 100_000,
             packed_posts: 256_000,
             lone_posts: 20_000,
         }
@@ -59,6 +65,8 @@ impl Sizes {
             appended: 8_000,
             small_flow: 10_000,
             large_flow: 100_000,
+            few_flows: 1_000,
+            many_flows: 10_000,
             packed_posts: 32_000,
             lone_posts: 2_000,
         }

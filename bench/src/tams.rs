@@ -11,6 +11,8 @@ use crate::client::{Connection, Endpoint};
 
 /// How many objects are allocated with one request, unless the server gives out fewer.
 const ALLOCATED_AT_ONCE: usize = 1000;
+/// The parameter of a window that asks for the index alone.
+pub const WITHOUT_URLS: &str = "&accept_get_urls=";
 /// The second at which every Flow starts. Every later one has as many digits, and every answer the same size.
 const FIRST_SECOND: usize = 1_000_000;
 
@@ -51,6 +53,32 @@ impl Timeline {
     }
 }
 
+/// A video Flow of a Source of its own.
+pub fn video(flow_id: Uuid, label: &str, tags: &Value) -> Value {
+    json!({
+        "id": flow_id,
+        "source_id": Uuid::new_v4(),
+        "label": label,
+        "description": "made by a load generator, and left behind by it",
+        "format": "urn:x-nmos:format:video",
+        "codec": "video/h264",
+        "container": "video/mp2t",
+        "avg_bit_rate": 6000,
+        "tags": tags,
+        "essence_parameters": { "frame_width": 1920, "frame_height": 1080, "frame_rate": { "numerator": 25 } },
+    })
+}
+
+/// An audio Flow of a Source of its own.
+pub fn audio(flow_id: Uuid, label: &str, tags: &Value) -> Value {
+    let mut flow = video(flow_id, label, tags);
+    flow["format"] = json!("urn:x-nmos:format:audio");
+    flow["codec"] = json!("audio/aac");
+    flow["avg_bit_rate"] = json!(128);
+    flow["essence_parameters"] = json!({ "sample_rate": 48_000, "channels": 2 });
+    flow
+}
+
 impl Recorder {
     /// Connects.
     ///
@@ -81,18 +109,7 @@ impl Recorder {
     /// When the server refuses it.
     pub async fn create_flow(&mut self) -> Result<Timeline> {
         let flow_id = Uuid::new_v4();
-        let flow = json!({
-            "id": flow_id,
-            "source_id": Uuid::new_v4(),
-            "label": "tapelog-bench",
-            "description": "made by a load generator, and left behind by it",
-            "format": "urn:x-nmos:format:video",
-            "codec": "video/h264",
-            "container": "video/mp2t",
-            "avg_bit_rate": 6000,
-            "tags": { "purpose": "measurement" },
-            "essence_parameters": { "frame_width": 1920, "frame_height": 1080, "frame_rate": { "numerator": 25 } },
-        });
+        let flow = video(flow_id, "tapelog-bench", &json!({ "purpose": "measurement" }));
         let IgnoredAny = self.ask("PUT", &format!("/flows/{flow_id}"), Some(&flow), 201).await?;
         Ok(Timeline { flow_id, segments: 0 })
     }

@@ -6,7 +6,8 @@
 //! read the same records decides alike.
 //!
 //! Guarantees, where commands are decided one after the other against the state of the log's tip: segments of a Flow do
-//! not overlap (L6), a used object is never given away (L7), a Source exists exactly while it has a Flow (L8),
+//! not overlap (L6), an object goes only when nothing refers to it, be it the init object of another or used by a Flow
+//! that was put aside (L7), a Source exists exactly while it has a Flow (L8),
 //! `collected_by` is the inverse of `flow_collection` (L9).
 
 mod account;

@@ -3,13 +3,12 @@
 use std::collections::BTreeMap;
 
 use hashbrown::{HashMap, HashSet};
-use smallvec::SmallVec;
 use tapelog_events::{
     Access, Event, Flow, FlowId, InitObject, Instance, InstanceIndexes, ObjectId, Outcome, Permission, Segment,
     SegmentFailure, SegmentFailureKind, SegmentsAdded, SegmentsDeleted, TimeRange,
 };
 
-use crate::inventory::{FlowSlot, Inventory, ObjectSlot, Purpose};
+use crate::inventory::{FlowSlot, Instances, Inventory, ObjectSlot, Purpose};
 use crate::permit::{ensure_writable, permit_flow};
 use crate::{Context, Decision, DeleteSegments, NewSegment, PostSegments, Rejection, RequestShape, State, deletion};
 
@@ -124,7 +123,7 @@ enum InitRule {
 struct Known {
     range: TimeRange,
     key_frame_count: Option<u64>,
-    instances: SmallVec<[Instance; 1]>,
+    instances: Instances,
     init: Option<ObjectId>,
 }
 
@@ -220,7 +219,7 @@ impl<'a> Judge<'a> {
             if segment.get_urls.is_empty() {
                 return Err(SegmentFailureKind::UnknownObject);
             }
-            return self.first(segment, asked, SmallVec::new());
+            return self.first(segment, asked, Instances::new());
         };
         match self.inventory.purpose(slot) {
             Purpose::Nothing => Err(SegmentFailureKind::UnknownObject),
@@ -251,12 +250,7 @@ impl<'a> Judge<'a> {
     }
 
     /// What the first registration of an object makes known.
-    fn first(
-        &self,
-        segment: &NewSegment,
-        asked: TimeRange,
-        instances: SmallVec<[Instance; 1]>,
-    ) -> Result<Known, SegmentFailureKind> {
+    fn first(&self, segment: &NewSegment, asked: TimeRange, instances: Instances) -> Result<Known, SegmentFailureKind> {
         if let Some(init) = &segment.init_object_id {
             match self.init {
                 InitRule::Required => self.check_init(init, &segment.object_id)?,

@@ -68,7 +68,7 @@ pub enum FlowStatus {
 /// A Flow as the store keeps it. What is derived from other Flows and from segments (`collected_by`, `timerange`,
 /// `segments_updated`) is not part of it.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema), schemars(rename = "FlowMetadata"))]
 pub struct Flow {
     /// Names the Flow.
     pub id: FlowId,

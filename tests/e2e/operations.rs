@@ -6,7 +6,7 @@ use std::time::Duration;
 use flate2::Compression;
 use flate2::read::GzDecoder;
 use flate2::write::GzEncoder;
-use reqwest::header::{ACCEPT_ENCODING, CONTENT_ENCODING, CONTENT_LENGTH, ETAG, IF_NONE_MATCH};
+use reqwest::header::{ACCEPT_ENCODING, CONTENT_ENCODING, CONTENT_LENGTH, IF_NONE_MATCH};
 use reqwest::{Method, Version};
 use rustix::process::Signal;
 use serde_json::{Value, json};
@@ -171,8 +171,7 @@ async fn a_write_that_takes_too_long_is_not_said_to_have_failed() {
     let ready = api.get("/readyz").await;
     signal_process(nats, Signal::CONT);
     assert_eq!(answer.expect(500).json()["type"], "outcome_unknown");
-    let log = ready.json()["parts"].as_array().unwrap().iter().find(|part| part["name"] == "log").cloned().unwrap();
-    assert_eq!((ready.status, &log["ready"]), (503, &json!(false)), "{ready}");
+    assert_eq!(ready.status, 503, "{ready}");
     eventually("the write is there in the end", PATIENCE, async || {
         (api.read(&format!("/flows/{flow}")).await["label"] == "late").then_some(())
     })
@@ -209,7 +208,7 @@ async fn metrics_say_what_happened_and_name_nobody() {
     assert_eq!(metric(&text, "tapelog_tables_events_applied_total{kind=\"flow_created\"}"), 1.0);
     assert_eq!(metric(&text, "tapelog_tables_lag"), 0.0);
     assert_eq!(metric(&text, "tapelog_log_tip"), metric(&text, "tapelog_tables_position"));
-    assert!(metric(&text, "tapelog_log_commits_appended_total") >= 3.0);
+    assert!(metric(&text, "tapelog_log_commits_appended_total") >= 2.0);
     assert!(metric(&text, "tapelog_log_append_seconds_count") >= 1.0);
     assert!(metric(&text, "tapelog_http_connections") >= 1.0);
     assert!(metric(&text, "tapelog_process_resident_memory_bytes") > 1e6);

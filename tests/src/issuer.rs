@@ -96,8 +96,13 @@ impl Issuer {
         &self.url
     }
 
-    /// The setting that has a server take its tokens.
+    /// The setting that has a server take its tokens, for all classes of resources.
     pub fn setting(&self) -> String {
+        format!(r#"[{{issuer="{}",audiences=["{AUDIENCE}"]}}]"#, self.url)
+    }
+
+    /// The setting that has a server take its tokens, for the classes of resources in the claim `classes`.
+    pub fn setting_with_classes(&self) -> String {
         format!(r#"[{{issuer="{}",audiences=["{AUDIENCE}"],classes_claim="classes"}}]"#, self.url)
     }
 
@@ -112,7 +117,7 @@ impl Issuer {
         self.fetched.load(Ordering::SeqCst)
     }
 
-    /// A token for these scopes and all classes of this test, with some claims changed.
+    /// A token for these scopes, with some claims changed.
     pub fn token(&self, scopes: &str, changes: Value) -> String {
         self.signer.sign(&self.claims(scopes, changes))
     }

@@ -133,8 +133,7 @@ impl Server {
         if let Some(url) = &self.options.nats_url {
             command.args(["--nats-url", url]);
         }
-        // A program of before there was any protection does not know the setting.
-        if !self.options.protected && std::env::var_os("E2E_TAPELOG").is_none() {
+        if !self.options.protected {
             command.env("TAPELOG_AUTH__MODE", "none");
         }
         command.env("NO_COLOR", "1").envs(self.options.settings.iter().map(|(name, value)| (name, value)));

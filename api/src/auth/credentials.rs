@@ -114,7 +114,9 @@ mod tests {
         let bearer = head("/?access_token=x", Some("bearer abc"));
         assert!(matches!(of(&bearer), Ok(Some(Credentials::Bearer("abc")))));
         let basic = head("/", Some("Basic YW5uOmE6Yg=="));
-        assert!(matches!(of(&basic), Ok(Some(Credentials::Basic(Basic { name, password }))) if name == "ann" && password == "a:b"));
+        assert!(
+            matches!(of(&basic), Ok(Some(Credentials::Basic(Basic { name, password }))) if name == "ann" && password == "a:b")
+        );
         for unreadable in ["", "Bearer", "Bearer ", "Basic ???", "Basic YW5u", "Digest a=b"] {
             assert!(matches!(of(&head("/", Some(unreadable))), Err(Unreadable)), "{unreadable}");
         }

@@ -8,7 +8,7 @@ use anyhow::{Context as _, Result};
 use tapelog_commands::{Command, Expected, IssueToken, Request, SetAccount};
 use tapelog_events::{Access, AccountName, CommitId, Scope, Token, TokenKind};
 use tapelog_projections::Live;
-use tapelog_store::sequencer::{SubmitError, Submitted, Sequencer};
+use tapelog_store::sequencer::{Sequencer, SubmitError, Submitted};
 use uuid::Uuid;
 
 use super::secret_file;
@@ -43,7 +43,8 @@ pub async fn ensure_administrator(sequencer: &Sequencer, tables: &Live, file: &P
         let registry = tables.registry();
         let mut administrators = registry.accounts.values().filter(|account| account.scopes.contains(&Scope::Admin));
         administrators.any(|account| {
-            account.password_hash.is_some() || registry.tokens_of(&account.name).any(|token| token.kind == TokenKind::Api)
+            account.password_hash.is_some()
+                || registry.tokens_of(&account.name).any(|token| token.kind == TokenKind::Api)
         })
     });
     if is_there {

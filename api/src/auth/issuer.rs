@@ -78,7 +78,12 @@ impl Issuer {
     }
 }
 
-fn principal(settings: &IssuerSettings, header: &Header, token: &str, key: &DecodingKey) -> Result<Principal, InvalidToken> {
+fn principal(
+    settings: &IssuerSettings,
+    header: &Header,
+    token: &str,
+    key: &DecodingKey,
+) -> Result<Principal, InvalidToken> {
     // That the key is one for this algorithm is certain: it was found by it.
     let mut validation = Validation::new(header.alg);
     validation.leeway = settings.clock_skew_seconds;

@@ -176,7 +176,8 @@ impl Journal {
     pub fn open(folder: &Path, days: u32) -> Result<(Self, Writing)> {
         let unusable = || format!("the authentication log in {} cannot be written", folder.display());
         fs::DirBuilder::new().recursive(true).mode(0o700).create(folder).with_context(unusable)?;
-        let files = Files { folder: folder.to_owned(), age: Duration::from_secs(u64::from(days) * 86_400), current: None };
+        let files =
+            Files { folder: folder.to_owned(), age: Duration::from_secs(u64::from(days) * 86_400), current: None };
         let (sender, receiver) = sync_channel(ENTRIES_AHEAD);
         let lost = Arc::new(AtomicU64::new(0));
         let writer = Writer {
@@ -205,8 +206,13 @@ impl Journal {
     ///
     /// # Errors
     /// When files cannot be read.
-    pub fn read(&self, limit: usize, before: Option<Place>, since: Option<Moment>) -> io::Result<(Vec<Entry>, Option<Place>)> {
-        let mut entries = Vec::new();
+    pub fn read(
+        &self,
+        limit: usize,
+        before: Option<Place>,
+        since: Option<Moment>,
+    ) -> io::Result<(Vec<Entry>, Option<Place>)> {
+        let (mut entries, mut last) = (Vec::new(), None);
         for (millis, path) in names(&self.folder)?.into_iter().rev() {
             if before.is_some_and(|before| millis > before.millis) {
                 continue;
@@ -216,10 +222,11 @@ impl Journal {
                 if since.is_some_and(|since| entry.time < since) {
                     return Ok((entries, None));
                 }
-                entries.push(entry);
                 if entries.len() == limit {
-                    return Ok((entries, Some(Place { millis, offset })));
+                    return Ok((entries, last));
                 }
+                entries.push(entry);
+                last = Some(Place { millis, offset });
             }
         }
         Ok((entries, None))
@@ -413,7 +420,8 @@ impl Files {
     /// Begins a file, and removes those that are too many or too old.
     fn begin(&self) -> io::Result<Current> {
         let begun = SystemTime::now();
-        let millis = |time: SystemTime| time.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default().as_millis() as u64;
+        let millis =
+            |time: SystemTime| time.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default().as_millis() as u64;
         let existing = names(&self.folder)?;
         // A clock that was put back, or a second file within one millisecond.
         let name = existing.last().map_or(0, |(last, _)| last + 1).max(millis(begun));

@@ -132,14 +132,21 @@ async fn keep(source: Source, sender: watch::Sender<Known>, wanted: Arc<Notify>,
         match fetched {
             Ok(keys) => {
                 if failed || sender.borrow().fetched.is_none() {
-                    tracing::info!(issuer = source.issuer, keys = keys.len(), "the keys of an identity provider are known");
+                    tracing::info!(
+                        issuer = source.issuer,
+                        keys = keys.len(),
+                        "the keys of an identity provider are known"
+                    );
                 }
                 failed = false;
                 sender.send_replace(Known { keys: keys.into(), fetched: asked, asked });
             }
             Err(error) => {
                 if !failed {
-                    tracing::warn!(issuer = source.issuer, "the keys of an identity provider cannot be fetched: {error:#}");
+                    tracing::warn!(
+                        issuer = source.issuer,
+                        "the keys of an identity provider cannot be fetched: {error:#}"
+                    );
                 }
                 failed = true;
                 sender.send_modify(|known| known.asked = asked);

@@ -172,7 +172,8 @@ impl Authenticator {
         let tasks = TaskTracker::new();
         let mut issuers = Vec::new();
         for one in &settings.issuers {
-            let (issuer, keeper) = Issuer::new(one, stop.clone()).with_context(|| format!("auth.issuers {}", one.issuer))?;
+            let (issuer, keeper) =
+                Issuer::new(one, stop.clone()).with_context(|| format!("auth.issuers {}", one.issuer))?;
             tasks.spawn(keeper);
             issuers.push(issuer);
         }

@@ -77,7 +77,8 @@ impl Vault {
     /// Encrypts a secret. No two results are alike.
     pub fn seal(&self, secret: &str) -> SealedSecret {
         let nonce = XNonce::generate();
-        let encrypted = self.0.encrypt(&nonce, secret.as_bytes()).expect("a secret is far shorter than the cipher's limit");
+        let encrypted =
+            self.0.encrypt(&nonce, secret.as_bytes()).expect("a secret is far shorter than the cipher's limit");
         SealedSecret { sealed: [nonce.as_slice(), &encrypted].concat() }
     }
 

@@ -16,7 +16,11 @@ pub fn ensure_sound(settings: &Settings) -> Result<()> {
     for (index, issuer) in auth.issuers.iter().enumerate() {
         let again = auth.issuers[..index].iter().any(|other| other.issuer == issuer.issuer);
         ensure!(!again, "auth.issuers has {:?} twice", issuer.issuer);
-        ensure!(!issuer.audiences.is_empty(), "auth.issuers {:?} has no audiences: tokens for any service would be taken", issuer.issuer);
+        ensure!(
+            !issuer.audiences.is_empty(),
+            "auth.issuers {:?} has no audiences: tokens for any service would be taken",
+            issuer.issuer
+        );
         let keys_from = issuer.jwks_url.as_ref().map_or(issuer.issuer.as_str(), |url| url.as_str());
         if keys_from.starts_with("http:") {
             tracing::warn!(

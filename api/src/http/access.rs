@@ -52,7 +52,7 @@ impl Seen {
             path = &*shown(head),
             status = status.as_u16(),
             bytes,
-            elapsed_ms = elapsed.as_secs_f64() * 1e3,
+            elapsed_ms = elapsed.as_micros() as f64 / 1e3,
             request_id = %id,
             principal = self.principal.as_deref(),
             remote = head.extensions.get::<Remote>().map(|remote| tracing::field::display(remote.0)),

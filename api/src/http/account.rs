@@ -8,9 +8,7 @@ use hyper::header::LOCATION;
 use schemars::JsonSchema;
 use serde::Serialize;
 use tapelog_commands::{Command, Expected, IssueToken, SetAccount};
-use tapelog_events::{
-    Access, Account, AccountName, Instant, Permission, Scope, Token, TokenId, TokenKind,
-};
+use tapelog_events::{Access, Account, AccountName, Instant, Permission, Scope, Token, TokenId, TokenKind};
 use tapelog_projections::Direction;
 
 use super::body::account::{self as body, AccountBody, TokenBody};
@@ -32,9 +30,12 @@ impl<'a> From<&'a Access> for ClassesView<'a> {
     fn from(access: &'a Access) -> Self {
         Self(match access {
             Access::Unrestricted => None,
-            Access::Classes(classes) => {
-                Some(classes.iter().map(|(name, permissions)| (name.as_str(), permissions.iter().copied().collect())).collect())
-            }
+            Access::Classes(classes) => Some(
+                classes
+                    .iter()
+                    .map(|(name, permissions)| (name.as_str(), permissions.iter().copied().collect()))
+                    .collect(),
+            ),
         })
     }
 }
@@ -136,7 +137,9 @@ pub fn list(call: &Call<'_>) -> Result<Response, Problem> {
     call.read(|tables| {
         let accounts = &tables.registry().accounts;
         let mut items: Vec<&Account> = match paging.direction {
-            Direction::Usual => accounts.range((beyond, Bound::Unbounded)).map(|(_, one)| one).take(paging.limit + 1).collect(),
+            Direction::Usual => {
+                accounts.range((beyond, Bound::Unbounded)).map(|(_, one)| one).take(paging.limit + 1).collect()
+            }
             Direction::Reversed => {
                 accounts.range((Bound::Unbounded, beyond)).rev().map(|(_, one)| one).take(paging.limit + 1).collect()
             }
@@ -228,7 +231,9 @@ pub async fn create_token(call: &Call<'_>, name: AccountName) -> Result<Response
         let account = tables.registry().accounts.get(&name).ok_or_else(|| no_account(&name))?;
         Ok::<_, Problem>(account.scopes.clone())
     })?;
-    if let Some(missing) = scopes.iter().flatten().find(|scope| !of_account.contains(scope) && !of_account.contains(&Scope::Admin)) {
+    if let Some(missing) =
+        scopes.iter().flatten().find(|scope| !of_account.contains(scope) && !of_account.contains(&Scope::Admin))
+    {
         return Err(Problem::invalid(format!("scopes: account {name} does not have {missing}")));
     }
     let text = NewToken::random();

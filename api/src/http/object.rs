@@ -37,43 +37,41 @@ pub fn get(call: &Call<'_>, object_id: &ObjectId) -> Result<Response, Problem> {
     let (object, first, flows) = found.ok_or_else(|| missing().seen_at(seq))??;
 
     let mut out = String::new();
-    if !call.is_head() {
-        let id = object.id.to_string();
-        out.push_str("{\"id\":");
-        push_string(&mut out, &id);
-        out.push_str(",\"referenced_by_flows\":[");
-        for (index, flow) in flows.items.iter().enumerate() {
-            push(&mut out, if index == 0 { "\"" } else { ",\"" }, flow);
-            out.push('"');
-        }
-        out.push(']');
-        if let Some(first) = first {
-            push(&mut out, ",\"first_referenced_by_flow\":\"", first);
-            out.push('"');
-        }
-        let mut key = String::new();
-        match &object.kind {
-            ObjectKind::Media { timerange, key_frame_count, init } => {
-                push(&mut out, ",\"timerange\":\"", timerange);
-                out.push('"');
-                if let Some(count) = key_frame_count {
-                    push(&mut out, ",\"key_frame_count\":", count);
-                }
-                if let Some(init) = init {
-                    let init_id = init.object_id.to_string();
-                    out.push_str(",\"init_object\":{\"id\":");
-                    push_string(&mut out, &init_id);
-                    out.push_str(",\"get_urls\":");
-                    urls.write(&init_id, &init.instances, &mut key, &mut out);
-                    out.push('}');
-                }
-            }
-            ObjectKind::Init => {}
-        }
-        out.push_str(",\"get_urls\":");
-        urls.write(&id, &object.instances, &mut key, &mut out);
-        out.push('}');
+    let id = object.id.to_string();
+    out.push_str("{\"id\":");
+    push_string(&mut out, &id);
+    out.push_str(",\"referenced_by_flows\":[");
+    for (index, flow) in flows.items.iter().enumerate() {
+        push(&mut out, if index == 0 { "\"" } else { ",\"" }, flow);
+        out.push('"');
     }
+    out.push(']');
+    if let Some(first) = first {
+        push(&mut out, ",\"first_referenced_by_flow\":\"", first);
+        out.push('"');
+    }
+    let mut key = String::new();
+    match &object.kind {
+        ObjectKind::Media { timerange, key_frame_count, init } => {
+            push(&mut out, ",\"timerange\":\"", timerange);
+            out.push('"');
+            if let Some(count) = key_frame_count {
+                push(&mut out, ",\"key_frame_count\":", count);
+            }
+            if let Some(init) = init {
+                let init_id = init.object_id.to_string();
+                out.push_str(",\"init_object\":{\"id\":");
+                push_string(&mut out, &init_id);
+                out.push_str(",\"get_urls\":");
+                urls.write(&init_id, &init.instances, &mut key, &mut out);
+                out.push('}');
+            }
+        }
+        ObjectKind::Init => {}
+    }
+    out.push_str(",\"get_urls\":");
+    urls.write(&id, &object.instances, &mut key, &mut out);
+    out.push('}');
     let mut response = response::json(StatusCode::OK, out);
     let page = Page { limit: paging.limit, next: flows.next.as_deref(), listing: None };
     page.write(call, response.headers_mut());

@@ -53,15 +53,15 @@ impl Page<'_> {
     }
 }
 
-/// A page of resources as an answer: `write` makes the document of one. For `HEAD`, none is made.
+/// A page of resources as an answer: `write` makes the document of one. It is made for `HEAD` too, whose tag is that of
+/// the body.
 pub fn listing<T>(
     call: &Call<'_>,
     paging: &Paging<'_>,
     page: tapelog_projections::Page<T>,
     write: impl Fn(&T, &mut Vec<u8>),
 ) -> Response {
-    let body = if call.is_head() { Vec::new() } else { response::documents(&page.items, write) };
-    let mut response = response::json(StatusCode::OK, body);
+    let mut response = response::json(StatusCode::OK, response::documents(&page.items, write));
     let reverse = paging.direction == Direction::Reversed;
     let listing = Listing { count: page.items.len(), reverse, timerange: None };
     let page = Page { limit: paging.limit, next: page.next.as_deref(), listing: Some(listing) };
@@ -73,7 +73,7 @@ pub fn listing<T>(
 const IN_LINK: &AsciiSet = &CONTROLS.add(b',').add(b';').add(b'<').add(b'>').add(b'"').add(b' ');
 
 /// What the value of a parameter may not have.
-const IN_VALUE: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'_').remove(b'.').remove(b'~');
+pub const IN_VALUE: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'_').remove(b'.').remove(b'~');
 
 /// The value of `Link`: the same URL with the same parameters, but for `page`.
 pub fn link(url: &str, query: &str, next: &str) -> String {

@@ -25,7 +25,7 @@ use super::urls::Urls;
 use super::write::submit;
 
 /// `GET /flows/{flowId}/segments`. A Flow that does not exist has no segments, and neither has one that the caller may not
-/// see. `tag.` filters and `presigned_head` are extensions.
+/// see. `tag.` filters, `include_tags` and `presigned_head` are extensions.
 pub async fn list(call: &Call<'_>, flow_id: FlowId) -> Result<Response, Problem> {
     let query = call.query()?;
     let filter = SegmentFilter {
@@ -35,7 +35,10 @@ pub async fn list(call: &Call<'_>, flow_id: FlowId) -> Result<Response, Problem>
     };
     let paging = call::paging(call, &query)?;
     let urls = Urls::parse(call, &query)?;
-    let object_timerange = query.boolean("include_object_timerange")? == Some(true);
+    let include = Include {
+        object_timerange: query.boolean("include_object_timerange")? == Some(true),
+        tags: query.boolean("include_tags")? == Some(true),
+    };
 
     // What is on the page is copied out, so that writers do not wait while URLs are signed.
     let (seq, tag, found) = call.app.parts.tables.read(|tables| {
@@ -51,7 +54,7 @@ pub async fn list(call: &Call<'_>, flow_id: FlowId) -> Result<Response, Problem>
     let Some(found) = found else { return Ok(call.at(seq, tag.unchanged())) };
     let found = found?;
     let segments = &found.page.items;
-    let body = if call.is_head() { String::new() } else { render(segments, &urls, object_timerange).await };
+    let body = if call.is_head() { String::new() } else { render(segments, &urls, include).await };
     let mut response = response::json(StatusCode::OK, body);
     let listing = Listing {
         count: segments.len(),
@@ -61,6 +64,14 @@ pub async fn list(call: &Call<'_>, flow_id: FlowId) -> Result<Response, Problem>
     let page = Page { limit: paging.limit, next: found.page.next.as_deref(), listing: Some(listing) };
     page.write(call, response.headers_mut());
     Ok(call.at(seq, tag.mark(response)))
+}
+
+/// What is told of segments only where it is asked for.
+#[derive(Clone, Copy)]
+struct Include {
+    object_timerange: bool,
+    /// An extension.
+    tags: bool,
 }
 
 fn nothing() -> SegmentPage {
@@ -78,7 +89,7 @@ const SEGMENT_BYTES: usize = 512;
 /// How many segments are written before other tasks get their turn: about a quarter of a millisecond.
 const SEGMENTS_PER_TURN: usize = 256;
 
-async fn render(segments: &[ListedSegment], urls: &Urls<'_>, object_timerange: bool) -> String {
+async fn render(segments: &[ListedSegment], urls: &Urls<'_>, include: Include) -> String {
     let mut out = String::with_capacity(2 + segments.len() * SEGMENT_BYTES);
     let mut key = String::new();
     out.push('[');
@@ -89,14 +100,14 @@ async fn render(segments: &[ListedSegment], urls: &Urls<'_>, object_timerange: b
                 tokio::task::yield_now().await;
             }
         }
-        write_segment(segment, urls, object_timerange, &mut key, &mut out);
+        write_segment(segment, urls, include, &mut key, &mut out);
     }
     out.push(']');
     out
 }
 
 /// Writes a segment as `flow-segment.json`. `key` is room for the key of its object.
-fn write_segment(segment: &ListedSegment, urls: &Urls<'_>, object_timerange: bool, key: &mut String, out: &mut String) {
+fn write_segment(segment: &ListedSegment, urls: &Urls<'_>, include: Include, key: &mut String, out: &mut String) {
     let mut buffer = Uuid::encode_buffer();
     let object_id = match segment.object_id.view() {
         ObjectIdView::Uuid(bytes) => &*Uuid::from_bytes(*bytes).as_hyphenated().encode_lower(&mut buffer),
@@ -120,14 +131,14 @@ fn write_segment(segment: &ListedSegment, urls: &Urls<'_>, object_timerange: boo
     if let Some(count) = segment.sample_count {
         push(out, ",\"sample_count\":", count);
     }
-    if object_timerange {
+    if include.object_timerange {
         push(out, ",\"object_timerange\":\"", segment.object_timerange);
         out.push('"');
     }
     if let Some(count) = segment.key_frame_count {
         push(out, ",\"key_frame_count\":", count);
     }
-    if let Some(tags) = &segment.tags {
+    if let Some(tags) = segment.tags.as_ref().filter(|_| include.tags) {
         out.push_str(",\"tags\":");
         out.push_str(&String::from_utf8_lossy(&response::encode(&**tags)));
     }

@@ -1,7 +1,7 @@
 //! Allocation of storage (section 7).
 
 use hyper::StatusCode;
-use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
+use percent_encoding::utf8_percent_encode;
 use schemars::JsonSchema;
 use serde::Serialize;
 use tapelog_commands::{AllocateStorage, ChosenBy, Command};
@@ -13,6 +13,7 @@ use super::backend::Backend;
 use super::body;
 use super::body::storage::{Objects, Upload};
 use super::call::Call;
+use super::paging::IN_VALUE;
 use super::problem::Problem;
 use super::response::{self, Response};
 use super::write::submit;
@@ -122,7 +123,7 @@ async fn presigned(
 fn direct(call: &Call<'_>, object_ids: &[ObjectId], content_type: &str) -> Vec<u8> {
     let media_objects = object_ids.iter().map(|object_id| {
         let id = object_id.to_string();
-        let url = call.url(&format!("/objects/{}/content", utf8_percent_encode(&id, NON_ALPHANUMERIC)));
+        let url = call.url(&format!("/objects/{}/content", utf8_percent_encode(&id, IN_VALUE)));
         MediaObject { object_id, put_url: PutUrl { url, content_type: content_type.to_owned() }, presigned: false }
     });
     response::encode(&Storage { media_objects: media_objects.collect() })

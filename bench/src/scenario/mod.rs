@@ -1,8 +1,10 @@
 //! What is measured.
 
 mod bulk;
+mod case;
 mod footprint;
 mod large;
+mod listing;
 mod post;
 mod read;
 mod replay;
@@ -30,6 +32,8 @@ pub enum Scenario {
     Bulk,
     /// Windows of segments, a Flow, listings
     Read,
+    /// Filtered, sorted and unchanged listings, of few Flows and of many
+    Listing,
     /// Memory, disk and cold start
     Footprint,
     /// Replay of the log into tables
@@ -50,7 +54,7 @@ impl Scenario {
     /// When the server does not do what it should.
     pub async fn measure(self, bench: &mut Bench) -> Result<Option<Section>> {
         bench.progress.set_message(self.to_string());
-        let needs_own_server = matches!(self, Self::Footprint | Self::Replay);
+        let needs_own_server = matches!(self, Self::Listing | Self::Footprint | Self::Replay);
         if needs_own_server && !bench.subject.is_own() {
             return Ok(None);
         }
@@ -58,6 +62,7 @@ impl Scenario {
             Self::Post => post::measure(bench).await,
             Self::Bulk => bulk::measure(bench).await,
             Self::Read => read::measure(bench).await,
+            Self::Listing => listing::measure(bench).await,
             Self::Footprint => footprint::measure(bench).await,
             Self::Replay => replay::measure(bench).await,
         };

@@ -1,21 +1,15 @@
 //! Reads: windows of segments, which players ask for all the time; a Flow; listings, which consoles poll.
 
-use std::sync::Arc;
-use std::time::Duration;
-
-use anyhow::{Context, Result, ensure};
-use bytes::Bytes;
+use anyhow::{Result, ensure};
 use rand::rngs::StdRng;
 use rand::{Rng as _, SeedableRng as _};
 use serde_json::Value;
 
-use super::Bench;
+use super::case::{self, Case};
 use super::large::Large;
-use crate::client::Endpoint;
-use crate::limit_server::CONSTANT;
-use crate::load::{Work, run};
-use crate::report::{Row, Section, Series, Target, grouped};
-use crate::tams::{Recorder, Timeline};
+use super::{Bench, Scenario};
+use crate::report::{Row, Section, Target, grouped};
+use crate::tams::{Recorder, Timeline, WITHOUT_URLS};
 
 /// How many segments a window has.
 const WINDOW: usize = 30;
@@ -23,49 +17,8 @@ const WINDOW: usize = 30;
 const PLACES: usize = 4096;
 /// How many items a listing shows.
 const LISTED: usize = 100;
-/// The parameter that asks for the index alone.
-const WITHOUT_URLS: &str = "&accept_get_urls=";
 /// Picks the same places in each run.
 const SEED: u64 = 30;
-
-/// One kind of request over so many connections, and a constant of the same size over as many.
-struct Case {
-    name: String,
-    connections: usize,
-    requests: Arc<[Bytes]>,
-    /// An answer of the server's.
-    body: String,
-    server: Series,
-    limit: Series,
-}
-
-impl Case {
-    /// Asks for the first of the paths once, to learn what an answer looks like.
-    async fn new(store: &Endpoint, name: &str, connections: usize, paths: &[String]) -> Result<Self> {
-        let requests: Arc<[Bytes]> = paths.iter().map(|path| store.request("GET", path, None)).collect();
-        let mut connection = store.connect().await?;
-        let answer = connection.exchange(requests.first().context("there is nothing to ask for")?).await?;
-        let body = String::from_utf8(answer.expect(200)?.body.to_vec())?;
-        let name = format!("{name}, {}", super::connections(connections));
-        let series = || Series::new("requests", 1);
-        Ok(Self { name, connections, requests, body, server: series(), limit: series() })
-    }
-
-    async fn round(&mut self, store: &Endpoint, limit: &Endpoint, longest: Duration) -> Result<()> {
-        let mut connection = limit.connect().await?;
-        let () = limit.ask(&mut connection, "PUT", CONSTANT, Some(&self.body), 204).await?;
-        let work = Work::Repeated(Arc::clone(&self.requests), self.connections);
-        self.limit.add(run(limit, work.clone(), longest, 200).await?);
-        self.server.add(run(store, work, longest, 200).await?);
-        Ok(())
-    }
-
-    /// The line for the server, set against its limit, and the line for that.
-    fn rows(&self, target: Option<Target>) -> (Row, Row) {
-        let limit = self.limit.row(&format!("    limit: a constant of {} B", grouped(self.body.len() as f64)));
-        (self.server.row(&self.name).of("its limit", &limit, target), limit)
-    }
-}
 
 /// Measures it.
 pub async fn measure(bench: &mut Bench) -> Result<Section> {
@@ -102,19 +55,7 @@ pub async fn measure(bench: &mut Bench) -> Result<Section> {
         case(&format!("{LISTED} flows"), 64, &[format!("/flows?limit={LISTED}")]).await?,
         case(&format!("{LISTED} sources"), 64, &[format!("/sources?limit={LISTED}")]).await?,
     ];
-    let warm_up = bench.sizes.round / 4;
-    for case in &mut cases {
-        bench.doing(format_args!("read: warm-up: {}", case.name));
-        case.round(&store, &bench.limit, warm_up).await?;
-        case.server.clear();
-        case.limit.clear();
-    }
-    for round in 1..=bench.sizes.rounds {
-        for case in &mut cases {
-            bench.doing(format_args!("read: {}, round {round}", case.name));
-            case.round(&store, &bench.limit, bench.sizes.round).await?;
-        }
-    }
+    case::measure(bench, Scenario::Read, &mut cases).await?;
     bench.large = Some(large);
 
     let goal = Some(Target::AtLeast(0.4));

@@ -1,10 +1,9 @@
 //! What becomes of objects besides their use: instances come and go, and unused objects end.
 
-use smallvec::SmallVec;
 use tapelog_events::{Instance, Instant, ObjectId};
 
 use super::journal::Undo;
-use super::object::{Object, ObjectSlot, ObjectState};
+use super::object::{Instances, Object, ObjectSlot, ObjectState};
 use super::{Contradiction, Inventory, Purpose, life};
 
 impl Inventory {
@@ -90,7 +89,7 @@ impl Inventory {
 
     /// The condemned objects at this many places from one on, each with where its bytes lie, and the place to go on from;
     /// `None` at the end. Starts at 0.
-    pub fn condemned(&self, from: u32, rows: usize) -> (Vec<(ObjectId, SmallVec<[Instance; 1]>)>, Option<u32>) {
+    pub fn condemned(&self, from: u32, rows: usize) -> (Vec<(ObjectId, Instances)>, Option<u32>) {
         let (slots, next) = self.objects.places(from, rows);
         let condemned = slots.filter(|slot| self.purpose(*slot) == Purpose::Nothing);
         (condemned.map(|slot| (self.object_id(slot), self.object_access(slot).0)).collect(), next)

@@ -29,7 +29,7 @@ use tapelog_events::{FlowId, Instance, Instant, ObjectId, StorageId, TimeRange, 
 
 use flows::FlowEntry;
 use journal::Undo;
-pub use object::{Object, ObjectSlot, ObjectState, Purpose, SegmentUse, Uses};
+pub use object::{Instances, Object, ObjectSlot, ObjectState, Purpose, SegmentUse, Uses};
 use objects::{Objects, range_of};
 pub use segments::NeededInit;
 use timeline::{EntryRef, Timeline};
@@ -166,7 +166,7 @@ impl Inventory {
     }
 
     /// Where the bytes of an object are, in order of preference, and how many key frames it has.
-    pub fn object_access(&self, slot: ObjectSlot) -> (SmallVec<[Instance; 1]>, Option<u64>) {
+    pub fn object_access(&self, slot: ObjectSlot) -> (Instances, Option<u64>) {
         self.objects.access(slot)
     }
 

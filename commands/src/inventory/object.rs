@@ -11,13 +11,16 @@ use super::FlowSlot;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct ObjectSlot(pub(super) u32);
 
+/// Where the bytes of an object are, in order of preference.
+pub type Instances = SmallVec<[Instance; 1]>;
+
 /// What the store knows of an object.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Object {
     /// Where it stands in its life.
     pub state: ObjectState,
     /// Where its bytes are, in order of preference.
-    pub instances: SmallVec<[Instance; 1]>,
+    pub instances: Instances,
     /// How many key frames it has, if that was said.
     pub key_frame_count: Option<u64>,
     /// The init object without which it cannot be decoded, if it needs one (5.6); only while it is registered or
@@ -92,7 +95,7 @@ impl Default for Object {
     fn default() -> Self {
         Self {
             state: ObjectState::Unreferenced { range: None, since: Instant::default() },
-            instances: SmallVec::new(),
+            instances: Instances::new(),
             key_frame_count: None,
             init: None,
         }

@@ -11,7 +11,7 @@ use tapelog_events::{Instance, Instant, ObjectId, ObjectIdView, StorageId, TimeR
 
 use super::FlowSlot;
 use super::inits::{InitUses, Namers};
-use super::object::{Object, ObjectSlot, ObjectState, Purpose, SegmentUse, Uses};
+use super::object::{Instances, Object, ObjectSlot, ObjectState, Purpose, SegmentUse, Uses};
 use super::row::{ANY_FLOW, Details, LIST, Meta, Row, UseList, WIDE};
 use super::shapes::{Origin, Shape, Shapes};
 use super::slab::Slab;
@@ -103,7 +103,7 @@ impl Objects {
     }
 
     /// Where the bytes of an object are and how many key frames it has.
-    pub fn access(&self, slot: ObjectSlot) -> (SmallVec<[Instance; 1]>, Option<u64>) {
+    pub fn access(&self, slot: ObjectSlot) -> (Instances, Option<u64>) {
         self.instances(self.rows[slot.0 as usize].meta)
     }
 
@@ -311,7 +311,7 @@ impl Objects {
         range_of(start, length, end)
     }
 
-    fn instances(&self, meta: u32) -> (SmallVec<[Instance; 1]>, Option<u64>) {
+    fn instances(&self, meta: u32) -> (Instances, Option<u64>) {
         let payload = meta & Meta::PAYLOAD_MASK;
         if meta & Meta::DETAILS != 0 {
             let details = self.details.get(payload).expect("a row's details are kept as long as the row names them");

@@ -1,10 +1,9 @@
 //! How an object is stored: what is kept of each, and what only some need.
 
-use smallvec::SmallVec;
-use tapelog_events::{Instance, Instant};
+use tapelog_events::Instant;
 
 use super::FlowSlot;
-use super::object::{SegmentUse, Uses};
+use super::object::{Instances, SegmentUse, Uses};
 
 /// An object as it is stored. `packed(4)` saves the four bytes that eight-byte alignment would add to each of millions.
 #[derive(Debug, Clone, Copy)]
@@ -97,7 +96,7 @@ impl UseList {
 /// What few objects have.
 #[derive(Debug, Clone)]
 pub(super) struct Details {
-    pub instances: SmallVec<[Instance; 1]>,
+    pub instances: Instances,
     pub key_frame_count: Option<u64>,
 }
 

@@ -1,7 +1,7 @@
 //! Init objects (5.6): what media objects cannot be decoded without.
 
 use tapelog_commands::inventory::ObjectState;
-use tapelog_commands::{NewSegment, Rejection, State};
+use tapelog_commands::{NewSegment, Rejection, State, handle};
 use tapelog_events::{Event, InitObject, InstanceIndexes, Segment, SegmentFailureKind};
 
 use crate::harness::*;
@@ -171,4 +171,17 @@ fn a_refused_segment_registers_no_init_object() {
         ))
         .then_failed([("o2", "[0:0_1:0)", SegmentFailureKind::Overlap { with: range("[0:0_1:0)") })])
         .then_holds(|state| known(state, "i2").unwrap().range() == Some(range("[1:0_2:0)")));
+}
+
+#[test]
+fn a_rollback_leaves_an_init_object_without_use_since_when_it_was() {
+    let mut state = given([init_flow_with_segment(), vec![segments_deleted("[0:0_1:0)", None, 1)]].concat()).state;
+    state.begin();
+    for command in [post_one(FLOW, new_segment("o1", "[0:0_1:0)")), delete_segments(FLOW, "_", None)] {
+        handle(&mut state, &request(command), NOW).unwrap();
+    }
+    let since = |state: &State| known(state, "i1").unwrap().state;
+    assert_eq!(since(&state), ObjectState::Unreferenced { range: None, since: NOW });
+    state.rollback();
+    assert_eq!(since(&state), ObjectState::Unreferenced { range: None, since: EARLIER });
 }

@@ -152,7 +152,7 @@ fn started() -> State {
 proptest! {
     #[test]
     fn invariants_hold_time_never_runs_backwards_and_the_log_alone_gives_the_same_state(
-        asked in prop::collection::vec(asked(), 1..60),
+        asked in prop::collection::vec(asked(), 1..90),
     ) {
         let mut state = started();
         let mut replayed = started();

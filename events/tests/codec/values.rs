@@ -11,21 +11,23 @@ use tapelog_events::time::Clusivity;
 use tapelog_events::*;
 use uuid::Uuid;
 
-fn uuid() -> impl Strategy<Value = Uuid> {
+use crate::resources::{account_event, deletion_event, life_event, profile_event, webhook_event};
+
+pub fn uuid() -> impl Strategy<Value = Uuid> {
     any::<u128>().prop_map(Uuid::from_u128)
 }
 
-fn text() -> impl Strategy<Value = String> {
+pub fn text() -> impl Strategy<Value = String> {
     prop_oneof![3 => "[a-z/ü\"]{0,8}", 1 => any::<String>()]
 }
 
-fn object_id() -> impl Strategy<Value = ObjectId> {
+pub fn object_id() -> impl Strategy<Value = ObjectId> {
     let of_uuid = any::<[u8; 16]>()
         .prop_map(|bytes| ObjectId::from_uuid(uuid::Builder::from_random_bytes(bytes).into_uuid()).unwrap());
     prop_oneof![of_uuid, "[a-zA-Z0-9/ü -]{1,40}".prop_map(|text| text.parse().unwrap())]
 }
 
-fn instant() -> impl Strategy<Value = Instant> {
+pub fn instant() -> impl Strategy<Value = Instant> {
     any::<i64>().prop_map(Instant::from_micros)
 }
 
@@ -34,12 +36,12 @@ fn timestamp() -> impl Strategy<Value = Timestamp> {
     prop_oneof![-3_000_000_000..3_000_000_000i128, anywhere].prop_map(|nanos| Timestamp::from_nanos(nanos).unwrap())
 }
 
-fn time_range() -> impl Strategy<Value = TimeRange> {
+pub fn time_range() -> impl Strategy<Value = TimeRange> {
     let bound = || option::weighted(0.8, (timestamp(), select(vec![Clusivity::Inclusive, Clusivity::Exclusive])));
     (bound(), bound()).prop_map(|(start, end)| TimeRange::new(start, end))
 }
 
-fn tags() -> impl Strategy<Value = Tags> {
+pub fn tags() -> impl Strategy<Value = Tags> {
     let value = prop_oneof![text().prop_map(TagValue::One), vec(text(), 0..3).prop_map(TagValue::Many)];
     prop::collection::btree_map(text(), value, 0..3)
 }
@@ -52,7 +54,7 @@ fn part() -> impl Strategy<Value = NonZeroU64> {
     (1..=u64::MAX).prop_map(|number| NonZeroU64::new(number).unwrap())
 }
 
-fn rational() -> impl Strategy<Value = Rational> {
+pub fn rational() -> impl Strategy<Value = Rational> {
     (part(), option::of(part())).prop_map(|(numerator, denominator)| Rational { numerator, denominator })
 }
 
@@ -60,7 +62,7 @@ fn aspect_ratio() -> impl Strategy<Value = AspectRatio> {
     (part(), part()).prop_map(|(numerator, denominator)| AspectRatio { numerator, denominator })
 }
 
-fn container_mapping() -> BoxedStrategy<ContainerMapping> {
+pub fn container_mapping() -> BoxedStrategy<ContainerMapping> {
     let audio = (option::of(vec(any::<u64>(), 0..3)), option::of(text()));
     let audio = audio.prop_map(|(channel_numbers, channel_range)| AudioTrack { channel_numbers, channel_range });
     let mxf = (option::of(text()), option::of(any::<i64>()));
@@ -163,7 +165,7 @@ fn audio() -> impl Strategy<Value = AudioEssence> {
     )
 }
 
-fn essence() -> BoxedStrategy<EssenceParameters> {
+pub fn essence() -> BoxedStrategy<EssenceParameters> {
     let image = (positive(), positive(), option::of(aspect_ratio()))
         .prop_map(|(frame_width, frame_height, aspect_ratio)| ImageEssence { frame_width, frame_height, aspect_ratio });
     let data = (option::of(text()), option::of(any::<bool>()))
@@ -178,7 +180,7 @@ fn essence() -> BoxedStrategy<EssenceParameters> {
     .boxed()
 }
 
-fn format() -> impl Strategy<Value = Format> {
+pub fn format() -> impl Strategy<Value = Format> {
     select(Format::ALL.to_vec())
 }
 
@@ -253,7 +255,7 @@ fn membership() -> impl Strategy<Value = Membership> {
     (vec(uuid().prop_map(FlowId::from_uuid), 0..3), sources()).prop_map(|(flow, source)| Membership { flow, source })
 }
 
-fn instance() -> impl Strategy<Value = Instance> {
+pub fn instance() -> impl Strategy<Value = Instance> {
     prop_oneof![
         uuid().prop_map(|id| Instance::Controlled { storage_id: StorageId::from_uuid(id) }),
         (text(), text()).prop_map(|(url, label)| Instance::Uncontrolled { url, label }),
@@ -265,16 +267,17 @@ fn segment() -> BoxedStrategy<Segment> {
     let indexes = prop_oneof![Just(vec![0]), vec(any::<u32>(), 0..4)];
     let offset = prop_oneof![Just(Timestamp::ZERO), timestamp()];
     let place = (object_id(), time_range(), offset);
-    (place, option::of(timestamp()), samples, option::of(time_range()), indexes)
-        .prop_map(|((object_id, timerange, ts_offset), last_duration, samples, object_timerange, indexes)| Segment {
-            object_id,
-            timerange,
-            ts_offset,
+    (place, option::of(timestamp()), samples, option::of(time_range()), (option::of(any::<u32>()), indexes))
+        .prop_map(|(place, last_duration, samples, object_timerange, (init_object, indexes))| Segment {
+            object_id: place.0,
+            timerange: place.1,
+            ts_offset: place.2,
             last_duration,
             sample_offset: samples.0,
             sample_count: samples.1,
             object_timerange,
             key_frame_count: samples.2,
+            init_object,
             instances: indexes.into(),
         })
         .boxed()
@@ -287,7 +290,16 @@ fn flow_event() -> BoxedStrategy<Event> {
     let deleted = (uuid(), uuid(), membership()).prop_map(|(flow, source, collected_by)| {
         FlowDeleted { flow_id: FlowId::from_uuid(flow), source_id: SourceId::from_uuid(source), collected_by }.into()
     });
-    prop_oneof![created, updated, deleted].boxed()
+    let trashed = (uuid(), uuid(), membership()).prop_map(|(flow, source, collected_by)| {
+        FlowTrashed { flow_id: FlowId::from_uuid(flow), source_id: SourceId::from_uuid(source), collected_by }.into()
+    });
+    let restored = (flow(), option::of(instant()), membership()).prop_map(|(flow, segments_updated, collected_by)| {
+        FlowRestored { flow, segments_updated, collected_by }.into()
+    });
+    let purged = uuid().prop_map(|id| FlowPurged { flow_id: FlowId::from_uuid(id) }.into());
+    let tagged = (uuid(), timestamp(), tags())
+        .prop_map(|(id, start, tags)| SegmentTagged { flow_id: FlowId::from_uuid(id), start, tags }.into());
+    prop_oneof![created, updated, deleted, trashed, restored, purged, tagged].boxed()
 }
 
 fn source_event() -> BoxedStrategy<Event> {
@@ -302,15 +314,19 @@ fn source_event() -> BoxedStrategy<Event> {
 }
 
 fn media_event() -> BoxedStrategy<Event> {
-    let allocated =
-        (uuid(), uuid(), vec(object_id(), 0..4), text()).prop_map(|(flow, storage, object_ids, content_type)| {
-            let (flow_id, storage_id) = (FlowId::from_uuid(flow), StorageId::from_uuid(storage));
+    let allocated = (option::of(uuid()), uuid(), vec(object_id(), 0..4), text()).prop_map(
+        |(flow, storage, object_ids, content_type)| {
+            let (flow_id, storage_id) = (flow.map(FlowId::from_uuid), StorageId::from_uuid(storage));
             ObjectsAllocated { flow_id, storage_id, object_ids, content_type }.into()
-        });
-    let added = (uuid(), uuid(), membership(), vec(instance(), 0..3), vec(segment(), 0..4)).prop_map(
-        |(flow, source, collected_by, instances, segments)| {
+        },
+    );
+    let init = (object_id(), vec(any::<u32>(), 0..3))
+        .prop_map(|(object_id, indexes)| InitObject { object_id, instances: indexes.into() });
+    let parts = (vec(instance(), 0..3), vec(init, 0..3), vec(segment(), 0..4));
+    let added = (uuid(), uuid(), membership(), parts).prop_map(
+        |(flow, source, collected_by, (instances, init_objects, segments))| {
             let (flow_id, source_id) = (FlowId::from_uuid(flow), SourceId::from_uuid(source));
-            SegmentsAdded { flow_id, source_id, collected_by, instances, segments }.into()
+            SegmentsAdded { flow_id, source_id, collected_by, instances, init_objects, segments }.into()
         },
     );
     let limits = (time_range(), option::of(object_id()), any::<u64>());
@@ -327,14 +343,25 @@ fn event() -> BoxedStrategy<Event> {
     let started = uuid().prop_map(|id| LogStarted { incarnation: Incarnation::from_uuid(id) }.into());
     let service = (option::of(text()), option::of(text()))
         .prop_map(|(name, description)| ServiceUpdated { name, description }.into());
-    prop_oneof![1 => started, 1 => service, 3 => flow_event(), 3 => source_event(), 3 => media_event()].boxed()
+    let others = prop_oneof![life_event(), profile_event(), deletion_event(), webhook_event(), account_event()];
+    prop_oneof![1 => started, 1 => service, 3 => flow_event(), 3 => source_event(), 3 => media_event(), 3 => others]
+        .boxed()
 }
 
 fn failure() -> BoxedStrategy<SegmentFailure> {
     use SegmentFailureKind as Kind;
     let kind = prop_oneof![
         text().prop_map(|reason| Kind::Invalid { reason }),
-        select(vec![Kind::InitRequired, Kind::UnknownObject, Kind::AllocatedElsewhere]),
+        select(vec![
+            Kind::InitRequired,
+            Kind::InitForbidden,
+            Kind::UnknownInitObject,
+            Kind::NotReadable,
+            Kind::UnknownObject,
+            Kind::AllocatedElsewhere,
+        ]),
+        (text(), text()).prop_map(|(property, used_as)| Kind::OtherUse { property, used_as }),
+        time_range().prop_map(|remaining| Kind::BeingDeleted { remaining }),
         time_range().prop_map(|with| Kind::Overlap { with }),
         text().prop_map(|property| Kind::ObjectDiffers { property }),
         (time_range(), time_range()).prop_map(|(asked, object)| Kind::OutsideObject { asked, object }),
@@ -354,6 +381,7 @@ fn outcome() -> BoxedStrategy<Outcome> {
         select(vec![Outcome::Created, Outcome::Done]),
         vec(failure(), 0..3).prop_map(|failures| Outcome::Segments { failures }),
         allocated,
+        uuid().prop_map(|id| Outcome::DeletionRequested { request_id: DeletionRequestId::from_uuid(id) }),
     ]
     .boxed()
 }

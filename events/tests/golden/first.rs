@@ -8,6 +8,11 @@ use uuid::Uuid;
 
 /// A record of every event, and one of every outcome.
 pub fn records() -> Vec<Record> {
+    records_of(events(), outcomes())
+}
+
+/// A record of these events, and one of these outcomes.
+pub fn records_of(events: Vec<Event>, outcomes: Vec<Outcome>) -> Vec<Record> {
     let commit = |events, idempotency: Option<Idempotency>| Commit {
         id: CommitId::from_uuid("01936f00-0000-7000-8000-000000000001".parse().unwrap()),
         at: instant("2026-11-21T12:00:00.000001Z"),
@@ -22,8 +27,8 @@ pub fn records() -> Vec<Record> {
         records.push(Record { format: 1, prev_hash, commits });
     };
     let idempotent = |outcome| Some(Idempotency { key: [0xaa; 32], request: [0xbb; 32], outcome });
-    add(vec![commit(events(), None)]);
-    add(outcomes().into_iter().map(|outcome| commit(Vec::new(), idempotent(outcome))).collect());
+    add(vec![commit(events, None)]);
+    add(outcomes.into_iter().map(|outcome| commit(Vec::new(), idempotent(outcome))).collect());
     records
 }
 
@@ -159,7 +164,7 @@ fn described_events() -> Vec<Event> {
         FlowDeleted { flow_id: flow_id(), source_id: source_id(), collected_by: membership() }.into(),
         FlowDeleted { flow_id: flow_id(), source_id: source_id(), collected_by: Membership::default() }.into(),
         ObjectsAllocated {
-            flow_id: flow_id(),
+            flow_id: Some(flow_id()),
             storage_id: storage_id(),
             object_ids: vec![uuid_object(), text_object()],
             content_type: "video/mp2t".to_owned(),
@@ -173,6 +178,7 @@ fn described_events() -> Vec<Event> {
                 Instance::Controlled { storage_id: storage_id() },
                 Instance::Uncontrolled { url: "https://example.com/a".to_owned(), label: "copy".to_owned() },
             ],
+            init_objects: Vec::new(),
             segments: segments(),
         }
         .into(),
@@ -197,7 +203,7 @@ fn described_events() -> Vec<Event> {
     ]
 }
 
-fn segments() -> Vec<Segment> {
+pub fn segments() -> Vec<Segment> {
     let bare = Segment {
         object_id: uuid_object(),
         timerange: range("[1694429247:0_1694429248:40000000)"),
@@ -207,6 +213,7 @@ fn segments() -> Vec<Segment> {
         sample_count: None,
         object_timerange: None,
         key_frame_count: None,
+        init_object: None,
         instances: InstanceIndexes::from_slice(&[0]),
     };
     let full = Segment {
@@ -218,13 +225,14 @@ fn segments() -> Vec<Segment> {
         sample_count: Some(25),
         object_timerange: Some(range("[0:0_10:0)")),
         key_frame_count: Some(2),
+        init_object: None,
         instances: InstanceIndexes::from_slice(&[1, 0, 1]),
     };
     let nowhere = Segment { instances: InstanceIndexes::new(), timerange: range("[5:0]"), ..bare.clone() };
     vec![bare, full, nowhere]
 }
 
-fn full_flow(format: Format, essence: EssenceParameters) -> Flow {
+pub fn full_flow(format: Format, essence: EssenceParameters) -> Flow {
     let mapping = ContainerMapping {
         track_index: Some(0),
         format_track_index: Some(1),
@@ -274,7 +282,7 @@ fn full_flow(format: Format, essence: EssenceParameters) -> Flow {
     }
 }
 
-fn bare_flow() -> Flow {
+pub fn bare_flow() -> Flow {
     Flow {
         id: flow_id(),
         source_id: source_id(),
@@ -366,7 +374,7 @@ fn bare_audio() -> AudioEssence {
     }
 }
 
-fn image(aspect_ratio: Option<AspectRatio>) -> EssenceParameters {
+pub fn image(aspect_ratio: Option<AspectRatio>) -> EssenceParameters {
     EssenceParameters::Image(ImageEssence { frame_width: positive(640), frame_height: positive(480), aspect_ratio })
 }
 
@@ -378,7 +386,7 @@ fn multi(init_segments: Option<bool>) -> EssenceParameters {
     EssenceParameters::Multi(MultiEssence { init_segments })
 }
 
-fn full_source() -> Source {
+pub fn full_source() -> Source {
     Source {
         label: Some("news".to_owned()),
         description: Some("at ten".to_owned()),
@@ -389,7 +397,7 @@ fn full_source() -> Source {
     }
 }
 
-fn bare_source() -> Source {
+pub fn bare_source() -> Source {
     Source {
         id: source_id(),
         format: Format::Video,
@@ -403,7 +411,7 @@ fn bare_source() -> Source {
     }
 }
 
-fn tags() -> Tags {
+pub fn tags() -> Tags {
     [
         ("one".to_owned(), TagValue::One("x".to_owned())),
         ("many".to_owned(), TagValue::Many(vec!["x".to_owned(), "y".to_owned()])),
@@ -412,43 +420,43 @@ fn tags() -> Tags {
     .into()
 }
 
-fn uuid(text: &str) -> Uuid {
+pub fn uuid(text: &str) -> Uuid {
     text.parse().unwrap()
 }
 
-fn flow_id() -> FlowId {
+pub fn flow_id() -> FlowId {
     "00000000-0000-4000-8000-0000000000f1".parse().unwrap()
 }
 
-fn other_flow_id() -> FlowId {
+pub fn other_flow_id() -> FlowId {
     "00000000-0000-4000-8000-0000000000f2".parse().unwrap()
 }
 
-fn source_id() -> SourceId {
+pub fn source_id() -> SourceId {
     "00000000-0000-4000-8000-0000000000a1".parse().unwrap()
 }
 
-fn other_source_id() -> SourceId {
+pub fn other_source_id() -> SourceId {
     "00000000-0000-4000-8000-0000000000a2".parse().unwrap()
 }
 
-fn storage_id() -> StorageId {
+pub fn storage_id() -> StorageId {
     "00000000-0000-4000-8000-0000000000b1".parse().unwrap()
 }
 
-fn uuid_object() -> ObjectId {
+pub fn uuid_object() -> ObjectId {
     "00000000-0000-4000-8000-0000000000c1".parse().unwrap()
 }
 
-fn text_object() -> ObjectId {
+pub fn text_object() -> ObjectId {
     "tapes/1983 ü".parse().unwrap()
 }
 
-fn range(text: &str) -> TimeRange {
+pub fn range(text: &str) -> TimeRange {
     text.parse().unwrap()
 }
 
-fn instant(text: &str) -> Instant {
+pub fn instant(text: &str) -> Instant {
     text.parse().unwrap()
 }
 
@@ -460,6 +468,6 @@ fn positive(number: u32) -> NonZeroU32 {
     NonZeroU32::new(number).unwrap()
 }
 
-fn positive64(number: u64) -> NonZeroU64 {
+pub fn positive64(number: u64) -> NonZeroU64 {
     NonZeroU64::new(number).unwrap()
 }

@@ -1,13 +1,14 @@
 //! Real bytes of every format of the log that was ever written, which must read as what was meant for ever.
 //!
-//! `data/golden-v1.bin` holds records, each behind its length in four bytes, most significant first; together they have
-//! every type of event, with each optional field once set and once not. A file is never changed after its release. A
+//! Each file holds records, each behind its length in four bytes, most significant first. Together, the records of all
+//! files have every type of event, with each optional field once set and once not. A file is never changed after its release. A
 //! new format, event or field gets a file of its own and its expected values here; `TAPELOG_WRITE_GOLDEN=1 cargo test
 //! -p tapelog-events --test golden` writes files that are missing, and none that is there.
 
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod first;
+mod second;
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -16,11 +17,18 @@ use std::path::PathBuf;
 use tapelog_events::codec::{decode, encode};
 use tapelog_events::*;
 
-const FIRST: &str = "golden-v1.bin";
+/// A file, its records, and the hash of the last of them, which stands for every byte of all.
+type Golden = (&'static str, fn() -> Vec<Record>, &'static str);
+
+const FILES: [Golden; 2] = [
+    ("golden-v1.bin", first::records, "55f8594876c20ad2d8e39253f089a241eb571f2536a97156a76337bc2c0aae1d"),
+    ("golden-v1-whole-api.bin", second::records, "HASH2"),
+];
 
 #[test]
 fn every_golden_record_reads_as_what_was_meant_and_is_written_the_same() {
-    for (file, expected) in [(FIRST, first::records())] {
+    for (file, records, _) in FILES {
+        let expected = records();
         let path = path_of(file);
         if std::env::var_os("TAPELOG_WRITE_GOLDEN").is_some() && !path.exists() {
             fs::write(&path, framed(&expected)).unwrap();
@@ -38,21 +46,23 @@ fn every_golden_record_reads_as_what_was_meant_and_is_written_the_same() {
 
 #[test]
 fn golden_records_are_chained_by_hash() {
-    let bytes = fs::read(path_of(FIRST)).unwrap();
-    let mut before = ChainHash::ZERO;
-    for record in unframed(&bytes) {
-        assert_eq!(decode(record).unwrap().prev_hash, before);
-        before = ChainHash::of(record);
+    for (file, _, last) in FILES {
+        let bytes = fs::read(path_of(file)).unwrap();
+        let mut before = ChainHash::ZERO;
+        for record in unframed(&bytes) {
+            assert_eq!(decode(record).unwrap().prev_hash, before);
+            before = ChainHash::of(record);
+        }
+        assert_eq!(before.to_string(), last, "{file}");
     }
-    // The hash of the last record stands for every byte of all of them.
-    assert_eq!(before.to_string(), "55f8594876c20ad2d8e39253f089a241eb571f2536a97156a76337bc2c0aae1d");
 }
 
 #[test]
 fn golden_records_have_every_type_of_event() {
-    let kinds: BTreeSet<_> = first::events().iter().map(Event::kind).collect();
-    assert_eq!(kinds.len(), 11, "{kinds:?}");
-    for event in first::events() {
+    let events = [first::events(), second::events()].concat();
+    let kinds: BTreeSet<_> = events.iter().map(Event::kind).collect();
+    assert_eq!(kinds.len(), 33, "{kinds:?}");
+    for event in events {
         // A new type of event does not compile here until it has its golden record.
         match event {
             Event::LogStarted(_)
@@ -63,9 +73,31 @@ fn golden_records_have_every_type_of_event() {
             | Event::FlowCreated(_)
             | Event::FlowUpdated(_)
             | Event::FlowDeleted(_)
+            | Event::FlowTrashed(_)
+            | Event::FlowRestored(_)
+            | Event::FlowPurged(_)
             | Event::ObjectsAllocated(_)
+            | Event::ObjectsCondemned(_)
+            | Event::ObjectsDeleted(_)
             | Event::SegmentsAdded(_)
-            | Event::SegmentsDeleted(_) => {}
+            | Event::SegmentsDeleted(_)
+            | Event::SegmentTagged(_)
+            | Event::ProfileCreated(_)
+            | Event::InstanceAdded(_)
+            | Event::InstanceRemoved(_)
+            | Event::InstanceErased(_)
+            | Event::CopyRequested(_)
+            | Event::CopyFailed(_)
+            | Event::DeletionRequested(_)
+            | Event::DeletionAdvanced(_)
+            | Event::DeletionForgotten(_)
+            | Event::WebhookCreated(_)
+            | Event::WebhookUpdated(_)
+            | Event::WebhookDeleted(_)
+            | Event::AccountSet(_)
+            | Event::AccountDeleted(_)
+            | Event::TokenIssued(_)
+            | Event::TokenRevoked(_) => {}
         }
     }
 }

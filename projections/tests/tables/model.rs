@@ -206,8 +206,9 @@ fn key(
     }
 }
 
-fn in_order<K: Ord, T: Ord>(mut keyed: Vec<(K, T)>, direction: Direction) -> Vec<T> {
-    keyed.sort();
+/// By key; what has equal keys stays in its order, which is that of ids.
+fn in_order<K: Ord, T>(mut keyed: Vec<(K, T)>, direction: Direction) -> Vec<T> {
+    keyed.sort_by(|(left, _), (right, _)| left.cmp(right));
     let mut items: Vec<T> = keyed.into_iter().map(|(_, item)| item).collect();
     if direction == Direction::Reversed {
         items.reverse();

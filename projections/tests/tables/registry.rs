@@ -1,5 +1,7 @@
 //! Profiles, webhooks, deletion requests and the trash (sections 1.7, 2.1, 2.2, 2.6).
 
+use std::time::Duration;
+
 use tapelog_commands::{
     AdvanceDeletion, Command, CreateProfile, CreateWebhook, DeleteSegments, FlowMetadata, Manner, Switch,
 };
@@ -94,7 +96,7 @@ fn deletions_without_an_expiry_come_after_the_others_and_before_them_when_revers
         scribe.write(Command::DeleteSegments(delete));
     }
     let id = |number| patience(0, number).request_id;
-    let advance = AdvanceDeletion { request_id: id(2), segments: 9, remember_micros: 5 };
+    let advance = AdvanceDeletion { request_id: id(2), segments: 9, remember: Duration::from_secs(5) };
     scribe.write(Command::AdvanceDeletion(advance));
     for (sort, expected) in [(DeletionSort::Created, [3, 2, 1]), (DeletionSort::Expiry, [2, 1, 3])] {
         let mut expected = expected.map(id);

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::num::NonZeroU32;
+use std::time::Duration;
 
 use proptest::prelude::*;
 use tapelog_commands::{
@@ -278,7 +279,7 @@ impl Step {
             Self::Advance => {
                 let open = scribe.tables.registry().all_open_deletions().next().map(|request| request.id);
                 let request_id = open.unwrap_or(patience(0, fresh).request_id);
-                Command::AdvanceDeletion(AdvanceDeletion { request_id, segments: 1, remember_micros: 0 })
+                Command::AdvanceDeletion(AdvanceDeletion { request_id, segments: 1, remember: Duration::ZERO })
             }
             Self::ForgetDeletions => {
                 Command::ForgetDeletions(scribe.tables.registry().deletions.iter().map(|(id, _)| *id).collect())

@@ -95,7 +95,8 @@ async fn accounts_are_made_listed_changed_and_ended_by_administrators() {
     admin.delete(&path).await.expect(204);
     ann.get("/flows").await.expect(401);
 
-    let token = api_token(admin, "bob", json!({ "scopes": ["tams-api/read"], "expires": "2999-01-01T00:00:00Z" })).await;
+    let token =
+        api_token(admin, "bob", json!({ "scopes": ["tams-api/read"], "expires": "2999-01-01T00:00:00Z" })).await;
     let bob = server.api().as_bearer(token["token"].as_str().unwrap());
     assert_eq!(bob.read("/auth/me").await["scopes"], json!(["tams-api/read"]));
     let refused = admin.post("/auth/accounts/bob/tokens", &json!({ "scopes": ["tams-api/delete"] })).await.expect(400);
@@ -130,10 +131,15 @@ async fn a_password_opens_by_basic_and_guessing_one_takes_ever_longer() {
 
     let log = admin.read("/auth/log?limit=1000").await;
     let of_ann = |outcome: &str| {
-        log.as_array().unwrap().iter().any(|it| it["outcome"] == outcome && it["principal"] == "ann" && it["remote"] == "127.0.0.1")
+        log.as_array()
+            .unwrap()
+            .iter()
+            .any(|it| it["outcome"] == outcome && it["principal"] == "ann" && it["remote"] == "127.0.0.1")
     };
     assert!(of_ann("failed") && of_ann("throttled"), "{log}");
-    assert!(!log.to_string().contains("wrong\"") && !log.to_string().contains(PASSWORD) && !log.to_string().contains(token));
+    assert!(
+        !log.to_string().contains("wrong\"") && !log.to_string().contains(PASSWORD) && !log.to_string().contains(token)
+    );
     let since = log[0]["time"].as_str().unwrap();
     let newest = admin.get(&format!("/auth/log?since={since}")).await.expect(200);
     assert_eq!(newest.list()[0], log[0]);
@@ -180,7 +186,11 @@ async fn credentials_are_traded_for_short_lived_tokens_and_a_refresh_token_is_go
         (vec![], 400, "invalid_request"),
         (vec![("grant_type", "refresh_token")], 400, "invalid_request"),
         (vec![("grant_type", "client_credentials")], 401, "invalid_client"),
-        (vec![("grant_type", "client_credentials"), ("client_id", "ann"), ("client_secret", "wrong")], 401, "invalid_client"),
+        (
+            vec![("grant_type", "client_credentials"), ("client_id", "ann"), ("client_secret", "wrong")],
+            401,
+            "invalid_client",
+        ),
         ([client.as_slice(), &[("scope", "tams-api/admin")]].concat(), 400, "invalid_scope"),
     ] {
         let refused = grant(api, &form).await.expect(status);
@@ -241,7 +251,8 @@ async fn the_log_says_who_did_what_and_holds_no_secret() {
     let holds = |text: &str| log.windows(text.len()).any(|window| window == text.as_bytes());
     assert!(holds("annabel") && holds("admin") && holds("$argon2id$"));
     let administrators = fs::read_to_string(server.data().join("admin-token")).unwrap();
-    for secret in [PASSWORD, key, token.rsplit_once('_').unwrap().1, administrators.trim().rsplit_once('_').unwrap().1] {
+    for secret in [PASSWORD, key, token.rsplit_once('_').unwrap().1, administrators.trim().rsplit_once('_').unwrap().1]
+    {
         assert!(!holds(secret));
     }
 }
@@ -254,7 +265,8 @@ async fn whoever_may_read_the_folder_of_a_running_server_manages_its_accounts() 
         assert!(output.status.success(), "{}", program::said(&output));
         String::from_utf8(output.stdout).unwrap()
     };
-    let made: Value = serde_json::from_str(&run(&["add", "ann", "--scope", "read", "--class", "news:read,write"]).await).unwrap();
+    let made: Value =
+        serde_json::from_str(&run(&["add", "ann", "--scope", "read", "--class", "news:read,write"]).await).unwrap();
     assert_eq!(made["scopes"], json!(["tams-api/read"]));
     assert_eq!(made["classes"], json!({ "news": ["read", "write"] }));
     let token = run(&["token", "ann", "--days", "1"]).await;

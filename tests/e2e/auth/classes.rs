@@ -67,9 +67,12 @@ async fn what_is_not_for_the_caller_at_all_is_not_there_and_what_is_for_reading_
     let server = Server::start_with(Options::protected()).await;
     let admin = administrator(&server);
     let ann = somebody(&server, "ann", json!({ "news": ["read"], "local": ["read", "write"] })).await;
-    for (classes, read, write, delete) in
-        [(["sport"].as_slice(), 404, 404, 404), (&["news"], 200, 403, 403), (&["local"], 200, 204, 403), (&[], 200, 204, 204)]
-    {
+    for (classes, read, write, delete) in [
+        (["sport"].as_slice(), 404, 404, 404),
+        (&["news"], 200, 403, 403),
+        (&["local"], 200, 204, 403),
+        (&[], 200, 204, 204),
+    ] {
         let flow = flow(classes);
         put_flow(&admin, &flow).await.expect(201);
         let path = format!("/flows/{}", id(&flow));
@@ -100,7 +103,8 @@ async fn objects_are_for_who_may_read_a_flow_that_uses_them() {
     for flow in [&sport, &news] {
         put_flow(&admin, flow).await.expect(201);
     }
-    let allocated = admin.post(&format!("/flows/{}/storage", id(&sport)), &json!({ "limit": 1 })).await.expect(201).json();
+    let allocated =
+        admin.post(&format!("/flows/{}/storage", id(&sport)), &json!({ "limit": 1 })).await.expect(201).json();
     let object = allocated["media_objects"][0]["object_id"].as_str().unwrap();
     let segment = json!({ "object_id": object, "timerange": "[0:0_1:0)" });
     admin.post(&format!("/flows/{}/segments", id(&sport)), &segment).await.expect(201);
@@ -137,7 +141,8 @@ async fn nobody_gets_at_more_by_changing_classes_or_by_a_webhook() {
     let joined = put_flow(&ann, &joining).await;
     assert!(matches!(joined.status, 403 | 404), "a Flow joins a Source that one may change: {joined}");
 
-    let webhook = |flow: &Value| json!({ "url": "https://hook.test/", "events": ["flows/updated"], "flow_ids": [id(flow)] });
+    let webhook =
+        |flow: &Value| json!({ "url": "https://hook.test/", "events": ["flows/updated"], "flow_ids": [id(flow)] });
     ann.post("/service/webhooks", &webhook(&sport)).await.expect(201);
     ann.post("/service/webhooks", &webhook(&drama)).await.expect(403);
     let mut hidden = webhook(&drama);

@@ -9,7 +9,7 @@ use tapelog_tests::store::{create_flow, new_id, put_flow, video_flow};
 const ALL: &str = "tams-api/read tams-api/write tams-api/delete";
 
 #[tokio::test]
-async fn keys_may_change_while_the_server_runs_and_be_away_while_it_starts() {
+async fn keys_may_change_while_the_server_runs() {
     let mut issuer = Issuer::start(Signer::rsa()).await;
     let options = Options::protected().and("TAPELOG_AUTH__ISSUERS", issuer.setting());
     let server = Server::start_with(options).await;
@@ -33,7 +33,8 @@ async fn keys_may_change_while_the_server_runs_and_be_away_while_it_starts() {
 #[tokio::test]
 async fn who_asks_is_recorded_and_classes_of_the_token_hold() {
     let issuer = Issuer::start(Signer::elliptic()).await;
-    let server = Server::start_with(Options::protected().and("TAPELOG_AUTH__ISSUERS", issuer.setting())).await;
+    let server =
+        Server::start_with(Options::protected().and("TAPELOG_AUTH__ISSUERS", issuer.setting_with_classes())).await;
     let token = |sub: &str, classes: serde_json::Value| {
         server.api().as_bearer(&issuer.token(ALL, json!({ "sub": sub, "classes": classes })))
     };
@@ -50,4 +51,14 @@ async fn who_asks_is_recorded_and_classes_of_the_token_hold() {
     let open = create_flow(&bob).await;
     bob.put(&format!("/flows/{open}/label"), &json!("anybody's")).await.expect(204);
     assert_eq!(ann.read(&format!("/flows/{open}")).await["updated_by"], "bob");
+}
+
+#[tokio::test]
+async fn a_token_of_an_issuer_that_is_away_is_not_called_wrong() {
+    let issuer = Issuer::start(Signer::elliptic()).await;
+    let (setting, token) = (issuer.setting(), issuer.token(ALL, json!({})));
+    drop(issuer);
+    let server = Server::start_with(Options::protected().and("TAPELOG_AUTH__ISSUERS", setting)).await;
+    let answer = server.api().as_bearer(&token).get("/flows").await.expect(503);
+    assert!(answer.header("retry-after").is_some(), "{answer}");
 }

@@ -40,7 +40,7 @@ impl Model {
             .must(flow.is_none(), 404, "no such flow")
             .must(flow.is_some_and(Flow::is_read_only), 403, "read-only")
             .must(flow.is_some_and(|flow| !flow.document.contains_key("container")), 400, "no container")
-            .may(is_list && is_malformed, 400, "a segment is malformed");
+            .may(is_malformed, 400, "a segment is malformed");
         self.touch_flow(id);
         // Alone, a segment that fails is a request that fails.
         let judged: &[u16] = if is_list { &[200, 201] } else { &[201, 400] };

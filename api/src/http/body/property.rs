@@ -11,8 +11,6 @@ use crate::http::problem::Problem;
 use crate::http::route::Text;
 
 /// A tag's value as clients write it. Its own reader says what is expected; the one of [`TagValue`] cannot.
-#[derive(schemars::JsonSchema)]
-#[schemars(rename = "TagValue")]
 struct TagBody(TagValue);
 
 impl<'de> Deserialize<'de> for TagBody {
@@ -47,7 +45,7 @@ impl<'de> Deserialize<'de> for TagBody {
 #[derive(Default, serde::Deserialize, schemars::JsonSchema)]
 #[schemars(rename = "Tags")]
 #[serde(transparent)]
-pub struct TagsBody(BTreeMap<String, TagBody>);
+pub struct TagsBody(#[schemars(with = "Tags")] BTreeMap<String, TagBody>);
 
 impl TagsBody {
     /// The tags, within limits.

@@ -135,6 +135,8 @@ pub const INSIDE: Parameter =
     parameter("timerange", Kind::TimeRange, "Segments that lie entirely inside it; absent, all of them.");
 pub const OBJECT_TIMERANGE: Parameter =
     parameter("include_object_timerange", Kind::Boolean, "Adds `object_timerange`: the whole of the object.");
+pub const INCLUDE_TAGS: Parameter =
+    parameter("include_tags", Kind::Boolean, "Adds `tags` to each segment that has some. An extension.");
 pub const ACCEPT_GET_URLS: Parameter =
     parameter("accept_get_urls", Kind::Texts, "URLs with one of these labels; an empty list asks for none.");
 pub const ACCEPT_STORAGE_IDS: Parameter =

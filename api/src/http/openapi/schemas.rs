@@ -91,6 +91,8 @@ pub struct SegmentDocument {
     object_timerange: Option<TimeRange>,
     /// How many key frames the object has.
     key_frame_count: Option<u64>,
+    /// Its tags, where they were asked for and it has some.
+    tags: Option<Tags>,
     /// Where the object lies, best first.
     get_urls: Option<Vec<GetUrl>>,
     /// What is needed before it.

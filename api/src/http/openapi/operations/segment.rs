@@ -22,6 +22,7 @@ pub const OPERATIONS: &[(&str, Described)] = &[
                 &OVERLAP,
                 &REVERSE,
                 &OBJECT_TIMERANGE,
+                &INCLUDE_TAGS,
                 &TAG,
                 &TAG_EXISTS,
                 &ACCEPT_GET_URLS,
