@@ -142,7 +142,10 @@ fn descriptions(settings: &Settings, incarnation: Incarnation) -> Result<Vec<Bac
         let id = backend.id.unwrap_or_else(|| StorageId::from_uuid(derived()));
         let label = &backend.label;
         ensure!(labels.insert(label), "two storage backends have the label {label}, by which clients choose URLs");
-        ensure!(ids.insert(id), "storage backend {label} has the id of another; give each an id where buckets are alike");
+        ensure!(
+            ids.insert(id),
+            "storage backend {label} has the id of another; give each an id where buckets are alike"
+        );
         descriptions.push(BackendDescription {
             id,
             label: Some(label.clone()),

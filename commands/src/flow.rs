@@ -11,20 +11,22 @@ use tapelog_events::{
 
 use crate::permit::{ensure_writable, permit_classes, permit_flow};
 use crate::{
-    Cascade, Context, Decision, DeleteFlow, Expected, FlowMetadata, FlowProperty, FlowState, Manner, PutFlow, Rejection,
-    SetFlowProperty, State, Technical, deletion,
+    Cascade, Context, Decision, DeleteFlow, Expected, FlowMetadata, FlowProperty, FlowState, Manner, PutFlow,
+    Rejection, SetFlowProperty, State, Technical, deletion,
 };
 
 /// Creates a Flow, or replaces what clients own of it (5.2).
 pub(crate) fn put(state: &State, context: &Context<'_>, command: &PutFlow) -> Result<Decision, Rejection> {
     let before = state.flow(command.flow_id);
+    if let Some(before) = before {
+        permit_flow(context, Permission::Write, &before.flow)?;
+    }
     match (before, command.expected) {
         (Some(_), Expected::Absent) => return Err(Rejection::FlowExists(command.flow_id)),
         (None, Expected::Present) => return Err(Rejection::FlowNotFound(command.flow_id)),
         (Some(_), Expected::Present | Expected::Any) | (None, Expected::Absent | Expected::Any) => {}
     }
     if let Some(before) = before {
-        permit_flow(context, Permission::Write, &before.flow)?;
         ensure_writable(state, &before.flow)?;
     } else if state.registry().trash.get(&command.flow_id).is_some() {
         return Err(Rejection::FlowInTrash(command.flow_id));
@@ -134,6 +136,10 @@ pub(crate) fn delete(state: &State, context: &Context<'_>, command: &DeleteFlow)
         }
     }
     match command.manner {
+        // What is still to be deleted of it would come back with it.
+        Manner::Aside if state.registry().open_deletions(command.flow_id).next().is_some() => {
+            Err(Rejection::BeingDeleted(command.flow_id))
+        }
         Manner::Aside => Ok(Decision::done(leaving(state, context, before, |collected_by| {
             let (flow_id, source_id) = (before.flow.id, before.flow.source_id);
             Event::FlowTrashed(FlowTrashed { flow_id, source_id, collected_by })

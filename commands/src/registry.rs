@@ -4,8 +4,8 @@
 use std::collections::BTreeMap;
 
 use tapelog_events::{
-    Account, AccountName, DeletionRequest, DeletionRequestId, Event, Flow, FlowId, Instance, Instant, ObjectId, Profile,
-    ProfileId, Source, StorageId, Token, TokenId, Webhook, WebhookId,
+    Account, AccountName, DeletionRequest, DeletionRequestId, Event, Flow, FlowId, Instance, Instant, ObjectId,
+    Profile, ProfileId, Source, StorageId, Token, TokenId, Webhook, WebhookId,
 };
 
 /// A map whose changes can be undone together.
@@ -230,7 +230,10 @@ impl Registry {
                 let place = (event.object_id.clone(), event.storage_id);
                 self.errands.set(place, Some(Errand::Copy { since: at }));
             }
-            Event::CopyFailed(event) => self.errands.set((event.object_id.clone(), event.storage_id), None),
+            Event::CopyFailed(event) => {
+                // Whoever was at it may have left bytes there.
+                self.errands.set((event.object_id.clone(), event.storage_id), Some(Errand::Erase { since: at }));
+            }
             Event::InstanceErased(event) => self.errands.set((event.object_id.clone(), event.storage_id), None),
             Event::InstanceAdded(event) => {
                 if let Instance::Controlled { storage_id } = event.instance {

@@ -92,7 +92,9 @@ pub enum Rejection {
     #[error("profile {0} already exists")]
     ProfileExists(ProfileId),
     /// A linked Flow keeps its profile until it is told otherwise (5.5).
-    #[error("profile_id is missing, though the flow is linked to a profile; send profile_id as an empty text to unlink it")]
+    #[error(
+        "profile_id is missing, though the flow is linked to a profile; send profile_id as an empty text to unlink it"
+    )]
     StillLinked,
     /// No such webhook.
     #[error("webhook {0} does not exist")]
@@ -107,7 +109,9 @@ pub enum Rejection {
     #[error("object {0} is used by segments, or is the init object of one that is")]
     ObjectInUse(ObjectId),
     /// The object is on that backend already, or on its way there or off it.
-    #[error("storage_id {0} is of a storage backend that holds the object, or is about to, or has not let go of it yet")]
+    #[error(
+        "storage_id {0} is of a storage backend that holds the object, or is about to, or has not let go of it yet"
+    )]
     InstanceExists(StorageId),
     /// The object has no such instance.
     #[error("object {0} has no such instance")]

@@ -1,8 +1,6 @@
 //! Flows that were put aside: back with all their segments, or gone for good.
 
-use tapelog_events::{
-    Event, FlowId, FlowPurged, FlowRestored, Membership, Outcome, Permission, SourceCreated,
-};
+use tapelog_events::{Event, FlowId, FlowPurged, FlowRestored, Membership, Outcome, Permission, SourceCreated};
 
 use crate::permit::permit;
 use crate::{Context, Decision, PurgeFlow, Rejection, State};

@@ -30,10 +30,10 @@ pub use account::{Account, AccountName, InvalidAccountName, Token, TokenKind};
 pub use deletion::{DeletionRequest, DeletionStatus};
 pub use event::{
     AccountDeleted, AccountSet, CopyFailed, CopyRequested, DeletionAdvanced, DeletionForgotten, DeletionRequested,
-    Event, FlowCreated, FlowDeleted, FlowPurged, FlowRestored, FlowTrashed, FlowUpdated, InitObject, InstanceAdded, InstanceErased,
-    InstanceRemoved, LogStarted, Membership, ObjectsAllocated, ObjectsCondemned, ObjectsDeleted, ProfileCreated,
-    SegmentTagged, SegmentsAdded, SegmentsDeleted, ServiceUpdated, SourceCreated, SourceDeleted, SourceUpdated,
-    TokenIssued, TokenRevoked, WebhookCreated, WebhookDeleted, WebhookUpdated,
+    Event, FlowCreated, FlowDeleted, FlowPurged, FlowRestored, FlowTrashed, FlowUpdated, InitObject, InstanceAdded,
+    InstanceErased, InstanceRemoved, LogStarted, Membership, ObjectsAllocated, ObjectsCondemned, ObjectsDeleted,
+    ProfileCreated, SegmentTagged, SegmentsAdded, SegmentsDeleted, ServiceUpdated, SourceCreated, SourceDeleted,
+    SourceUpdated, TokenIssued, TokenRevoked, WebhookCreated, WebhookDeleted, WebhookUpdated,
 };
 pub use flow::{
     AspectRatio, AudioEssence, AudioTrack, AvcParameters, CodecParameters, CollectionItem, Colorspace, ComponentType,
@@ -42,8 +42,8 @@ pub use flow::{
     UncAudioType, UncVideo, UncVideoType, VideoEssence,
 };
 pub use id::{
-    CommitId, DeletionRequestId, FlowId, Incarnation, InvalidId, ObjectId, ObjectIdView, ProfileId, SourceId, StorageId,
-    TokenId, WebhookId,
+    CommitId, DeletionRequestId, FlowId, Incarnation, InvalidId, ObjectId, ObjectIdView, ProfileId, SourceId,
+    StorageId, TokenId, WebhookId,
 };
 pub use instant::{Instant, InvalidInstant};
 pub use object::Instance;

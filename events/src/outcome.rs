@@ -59,7 +59,9 @@ pub enum SegmentFailureKind {
     #[error("init_object_id is missing: the flow's essence_parameters say init_segments")]
     InitRequired,
     /// 5.6: only Flows that say so have init objects.
-    #[error("init_object_id is given, or the object has one, but the flow's essence_parameters do not say init_segments")]
+    #[error(
+        "init_object_id is given, or the object has one, but the flow's essence_parameters do not say init_segments"
+    )]
     InitForbidden,
     /// 5.6: the init object is neither known nor allocated to this Flow.
     #[error("init_object_id is unknown: allocate it by POST /flows/{{flowId}}/storage with its content_type")]

@@ -145,10 +145,7 @@ async fn urls_for_head_are_told_on_request() {
     upload(api, &allocated, "0123456789").await.expect(200);
     let posted = json!({ "object_id": allocated["object_id"], "timerange": second(0) });
     post_segments(api, &flow, &posted).await.expect(201);
-    for path in [
-        format!("/flows/{flow}/segments"),
-        object_path(allocated["object_id"].as_str().unwrap(), ""),
-    ] {
+    for path in [format!("/flows/{flow}/segments"), object_path(allocated["object_id"].as_str().unwrap(), "")] {
         // Not by `get`, which holds answers against the closed schema.
         let answer = Answer::to(api.request(Method::GET, &format!("{path}?presigned_head=true"))).await.expect(200);
         let told = answer.json();

@@ -56,7 +56,8 @@ async fn profiles_are_listed_in_pages_and_found_by_what_they_say() {
         let listed = api.read(&format!("/service/profiles?{query}")).await;
         assert_eq!(pluck(listed.as_array().unwrap(), "id"), expected, "{query}");
     }
-    for (query, named) in [("format=audio", "format"), ("codec=aac", "codec"), ("limit=0", "limit"), ("page=!", "page")] {
+    for (query, named) in [("format=audio", "format"), ("codec=aac", "codec"), ("limit=0", "limit"), ("page=!", "page")]
+    {
         let refused = api.get(&format!("/service/profiles?{query}")).await.expect(400);
         assert!(refused.message().contains(named), "{refused}");
     }

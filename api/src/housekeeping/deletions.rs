@@ -14,9 +14,8 @@ const LOOK_EVERY: Duration = Duration::from_millis(200);
 
 pub async fn run(keeper: Arc<Housekeeper>) {
     loop {
-        let open: Vec<DeletionRequestId> = keeper
-            .tables
-            .read(|tables| tables.registry().all_open_deletions().map(|request| request.id).collect());
+        let open: Vec<DeletionRequestId> =
+            keeper.tables.read(|tables| tables.registry().all_open_deletions().map(|request| request.id).collect());
         for request_id in &open {
             let command = AdvanceDeletion {
                 request_id: *request_id,

@@ -79,8 +79,8 @@ async fn attempt(keeper: &Housekeeper, place: &Place, errand: Errand, failures: 
         }
         Errand::Copy { .. } => {
             let result = match copy(keeper, &object_id, storage_id).await {
-                Err(reason) if failures + 1 < ATTEMPTS => return Err(reason),
-                result => result,
+                Err(NotCopied { reason, may_pass: true }) if failures + 1 < ATTEMPTS => return Err(reason),
+                result => result.map_err(|failure| failure.reason),
             };
             Command::FinishCopy(FinishCopy { object_id, storage_id, result })
         }
@@ -88,12 +88,22 @@ async fn attempt(keeper: &Housekeeper, place: &Place, errand: Errand, failures: 
     keeper.submit(command).await.map(drop).map_err(|error| error.to_string())
 }
 
+/// Why a copy was not made.
+struct NotCopied {
+    reason: Failure,
+    /// Whether trying again later may help.
+    may_pass: bool,
+}
+
 /// Copies an object from the first of its instances that gives it.
-async fn copy(keeper: &Housekeeper, object_id: &ObjectId, storage_id: StorageId) -> Result<(), Failure> {
-    let target = keeper.backends.media(storage_id).ok_or("the storage backend is not in the settings any more")?;
+async fn copy(keeper: &Housekeeper, object_id: &ObjectId, storage_id: StorageId) -> Result<(), NotCopied> {
+    let mut failure =
+        NotCopied { reason: "the object has no instance that could be copied".to_owned(), may_pass: false };
+    let Some(target) = keeper.backends.media(storage_id) else {
+        return Err(NotCopied { reason: "the storage backend is not in the settings any more".to_owned(), ..failure });
+    };
     let instances = keeper.tables.read(|tables| tables.object(object_id).map(|object| object.instances));
     let key = object_key(&object_id.to_string());
-    let mut reason = "the object has no instance that could be copied".to_owned();
     for instance in instances.into_iter().flatten() {
         let copied = match &instance {
             Instance::Controlled { storage_id } => match keeper.backends.media(*storage_id) {
@@ -104,8 +114,10 @@ async fn copy(keeper: &Housekeeper, object_id: &ObjectId, storage_id: StorageId)
         };
         match copied {
             Ok(()) => return Ok(()),
-            Err(error) => reason = error.to_string(),
+            Err(error) => {
+                failure = NotCopied { may_pass: failure.may_pass || error.may_pass(), reason: error.to_string() };
+            }
         }
     }
-    Err(reason)
+    Err(failure)
 }

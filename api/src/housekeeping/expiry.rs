@@ -35,8 +35,8 @@ fn due(keeper: &Housekeeper) -> Vec<Command> {
         let tokens = tokens.filter(|token| token.expires.is_some_and(|expires| expires <= now));
         let revoke = tokens.map(|token| Command::RevokeToken(token.id));
         let trash = registry.trash.values().filter(|trashed| trashed.at < trashed_before);
-        let purge = trash
-            .map(|trashed| Command::PurgeFlow(PurgeFlow { flow_id: trashed.flow.id, before: trashed_before }));
+        let purge =
+            trash.map(|trashed| Command::PurgeFlow(PurgeFlow { flow_id: trashed.flow.id, before: trashed_before }));
         forget.into_iter().chain(revoke).chain(purge).collect()
     })
 }

@@ -27,9 +27,8 @@ async fn condemn(keeper: &Housekeeper) {
     let unreferenced_before = Housekeeper::ago(keeper.retention.unreferenced);
     let mut from = Some(0);
     while let Some(row) = from {
-        let (expired, next) = keeper
-            .tables
-            .read(|tables| tables.expired_objects(row, ROWS, unregistered_before, unreferenced_before));
+        let (expired, next) =
+            keeper.tables.read(|tables| tables.expired_objects(row, ROWS, unregistered_before, unreferenced_before));
         for object_ids in expired.chunks(AT_ONCE) {
             let object_ids = object_ids.to_vec();
             let command = CondemnObjects { object_ids, unregistered_before, unreferenced_before };

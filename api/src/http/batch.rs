@@ -32,9 +32,7 @@ pub async fn submit(
     call: &Call<'_>,
     commands: impl Iterator<Item = Result<Command, Problem>>,
 ) -> Result<Batch, Problem> {
-    let each = commands.map(|command| async {
-        submit_as(call, CommitId::from_uuid(Uuid::now_v7()), command?).await
-    });
+    let each = commands.map(|command| async { submit_as(call, CommitId::from_uuid(Uuid::now_v7()), command?).await });
     let items: Vec<_> = stream::iter(each).buffered(AT_ONCE).collect().await;
     match items.into_iter().partition::<Vec<_>, _>(|item| matches!(item, Err(problem) if problem.is_passing())) {
         (passing, items) if passing.is_empty() => Ok(Batch { items }),

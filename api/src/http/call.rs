@@ -116,8 +116,7 @@ pub fn forgiving_paging<'q>(call: &Call<'_>, query: &'q Query<'_>) -> Paging<'q>
 
 /// Every Flow of a Source that may be read.
 pub fn flows_of<'a>(tables: &'a Tables, source_id: SourceId, access: &Arc<Access>) -> Vec<FlowView<'a>> {
-    let filter =
-        FlowFilter { source_id: Some(source_id), access: Arc::clone(access), ..FlowFilter::default() };
+    let filter = FlowFilter { source_id: Some(source_id), access: Arc::clone(access), ..FlowFilter::default() };
     let all = Paging { direction: Direction::Usual, cursor: None, limit: usize::MAX };
     let page = tables.flows(&filter, SortBy::Created, &all);
     page.expect("only a cursor can be refused, and there is none").items

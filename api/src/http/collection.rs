@@ -101,9 +101,7 @@ pub async fn create(call: &Call<'_>) -> Result<Response, Problem> {
     let flow = body::collection::read(&call.body, fresh_ids)?;
     let flow_id = flow.flow_id;
     submit(call, Command::PutFlow(Box::new(flow))).await?;
-    created(call, |tables, out| {
-        tables.flow(flow_id).map(|flow| flow.write_json(out, None, call.access()))
-    })
+    created(call, |tables, out| tables.flow(flow_id).map(|flow| flow.write_json(out, None, call.access())))
 }
 
 /// `POST /source-collections`: a Source that collects Sources, through a Flow of format multi that collects all their
@@ -129,15 +127,10 @@ pub async fn create_of_sources(call: &Call<'_>) -> Result<Response, Problem> {
     let source_id = flow.metadata.source_id;
     flow.metadata.flow_collection = Some(items);
     submit(call, Command::PutFlow(Box::new(flow))).await?;
-    created(call, |tables, out| {
-        tables.source(source_id).map(|source| source.write_json(out, call.access()))
-    })
+    created(call, |tables, out| tables.source(source_id).map(|source| source.write_json(out, call.access())))
 }
 
-fn created(
-    call: &Call<'_>,
-    write: impl FnOnce(&Tables, &mut Vec<u8>) -> Option<()>,
-) -> Result<Response, Problem> {
+fn created(call: &Call<'_>, write: impl FnOnce(&Tables, &mut Vec<u8>) -> Option<()>) -> Result<Response, Problem> {
     call.read(|tables| {
         let mut out = Vec::new();
         // Another client may have deleted it since: it was created nonetheless.

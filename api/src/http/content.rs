@@ -4,8 +4,8 @@ use std::error::Error;
 use std::time::Duration;
 
 use bytes::Bytes;
-use http_body_util::{BodyExt, BodyStream};
 use futures::StreamExt;
+use http_body_util::{BodyExt, BodyStream};
 use hyper::StatusCode;
 use hyper::body::Body as HttpBody;
 use hyper::header::{CACHE_CONTROL, CONTENT_TYPE, HeaderValue, LOCATION};
@@ -25,9 +25,11 @@ const LATER: Duration = Duration::from_secs(2);
 /// `GET /objects/{objectId}/content`: leads to a presigned URL, so that the bytes themselves never pass this server.
 pub fn get(call: &Call<'_>, object_id: &ObjectId) -> Result<Response, Problem> {
     let backends = &call.app.parts.backends;
-    let found = call.app.parts.tables.read(|tables| {
-        tables.object(object_id).filter(|object| object.is_readable(tables, call.access()))
-    });
+    let found = call
+        .app
+        .parts
+        .tables
+        .read(|tables| tables.object(object_id).filter(|object| object.is_readable(tables, call.access())));
     let object = found.ok_or_else(|| missing(object_id))?;
     let url = object.instances.iter().find_map(|instance| match instance {
         Instance::Controlled { storage_id } => {
@@ -56,7 +58,8 @@ where
 {
     let (place, in_use) = call.app.parts.tables.read(|tables| place(call, tables, object_id))?;
     let media = call.app.parts.backends.media(place);
-    let media = media.ok_or_else(|| Problem::NotFound(format!("object {object_id} lies on no storage backend in use")))?;
+    let media =
+        media.ok_or_else(|| Problem::NotFound(format!("object {object_id} lies on no storage backend in use")))?;
     let key = object_key(&object_id.to_string());
     if in_use {
         match media.head(&key).await {

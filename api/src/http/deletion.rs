@@ -142,8 +142,7 @@ pub fn answer(call: &Call<'_>, submitted: &Submitted) -> Response {
     let Outcome::DeletionRequested { request_id } = submitted.outcome else {
         return call.empty_at(submitted.seq, StatusCode::NO_CONTENT);
     };
-    let (seq, request) =
-        call.app.parts.tables.read(|tables| (tables.position(), tables.deletion(request_id).cloned()));
+    let (seq, request) = call.app.parts.tables.read(|tables| (tables.position(), tables.deletion(request_id).cloned()));
     // It may have ended since, and been forgotten, where the answer is that to a repetition.
     let Some(request) = request else { return call.empty_at(seq, StatusCode::NO_CONTENT) };
     let mut response = response::json(StatusCode::ACCEPTED, response::encode(&Document::of(&request)));

@@ -5,8 +5,8 @@ use super::problem::Problem;
 use super::response::Response;
 use super::route::{BitRate, Part, Resource, Text, Verb};
 use super::{
-    account, collection, content, deletion, flow, health, instance, metrics, object, openapi, profile, segment, segment_tags,
-    service, source, storage, tags, token, trash, webhook,
+    account, collection, content, deletion, flow, health, instance, metrics, object, openapi, profile, segment,
+    segment_tags, service, source, storage, tags, token, trash, webhook,
 };
 
 /// Answers a request whose route has this verb.

@@ -9,12 +9,12 @@ use super::batch;
 use super::body::{self, property};
 use super::call::{self, Call};
 use super::deletion;
+use super::dispatch::not_in_tams;
 use super::etag::Tag;
 use super::paging;
 use super::problem::Problem;
 use super::query::Query;
 use super::response::{self, Response};
-use super::dispatch::not_in_tams;
 use super::route::{BitRate, Resource, Text};
 use super::tag_filter;
 use super::write::submit;
@@ -91,10 +91,9 @@ pub async fn put(call: &Call<'_>, id: FlowId) -> Result<Response, Problem> {
             flow.write_json(&mut body, None, call.access());
             Ok(response::json(StatusCode::CREATED, body))
         }),
-        Outcome::Done
-        | Outcome::Segments { .. }
-        | Outcome::Allocated { .. }
-        | Outcome::DeletionRequested { .. } => Ok(call.empty_at(submitted.seq, StatusCode::NO_CONTENT)),
+        Outcome::Done | Outcome::Segments { .. } | Outcome::Allocated { .. } | Outcome::DeletionRequested { .. } => {
+            Ok(call.empty_at(submitted.seq, StatusCode::NO_CONTENT))
+        }
     }
 }
 
@@ -224,7 +223,8 @@ pub async fn post_batch(call: &Call<'_>) -> Result<Response, Problem> {
         return Err(not_in_tams(&Resource::Flows));
     }
     let flows = body::flow::read_batch(&call.body)?;
-    let submitted = batch::submit(call, flows.into_iter().map(|flow| flow.map(|flow| Command::PutFlow(Box::new(flow)))));
+    let submitted =
+        batch::submit(call, flows.into_iter().map(|flow| flow.map(|flow| Command::PutFlow(Box::new(flow)))));
     Ok(batch::answer(call, submitted.await?))
 }
 

@@ -10,8 +10,8 @@
 //! all that was acknowledged to its client. Assumes that whoever accepts connections limits their number and the time
 //! that a request's head may take. Knows neither NATS nor Arrow.
 
-mod account;
 mod access;
+mod account;
 mod answer;
 mod app;
 mod backend;
@@ -62,6 +62,6 @@ pub use answer::{answer, router};
 pub use app::{App, AppParts, ServiceFacts, Tip};
 pub use backend::{BackendDescription, BackendPlace, Backends, StorageBackend, StoreType};
 pub use limits::{Limits, TooTight};
-pub(crate) use query::decode_percent;
 pub use metrics::Metrics;
+pub(crate) use query::decode_percent;
 pub use response::Response;

@@ -25,9 +25,9 @@ pub fn get(call: &Call<'_>, object_id: &ObjectId) -> Result<Response, Problem> {
     let (seq, found) = call.app.parts.tables.read(|tables| {
         let access = call.access();
         let found = tables.object(object_id).filter(|object| object.is_readable(tables, access)).map(|object| {
-            let first = object.first_referenced_by_flow.filter(|first| {
-                tables.flow(*first).is_some_and(|flow| access.may_read(&flow.flow().tags))
-            });
+            let first = object
+                .first_referenced_by_flow
+                .filter(|first| tables.flow(*first).is_some_and(|flow| access.may_read(&flow.flow().tags)));
             let flows = object.referenced_by_flows(tables, &flow_tags, access, &paging);
             flows.map(|flows| (object, first, flows))
         });

@@ -19,9 +19,7 @@ pub fn get_all(call: &Call<'_>, flow_id: FlowId, segment: &SegmentName) -> Resul
 
 /// `GET /flows/{flowId}/segments/{segment}/tags/{name}`.
 pub fn get(call: &Call<'_>, flow_id: FlowId, segment: &SegmentName, name: &str) -> Result<Response, Problem> {
-    call.read(|tables| {
-        response::set(find(call, tables, flow_id, segment)?.get(name), format_args!("tag {name:?}"))
-    })
+    call.read(|tables| response::set(find(call, tables, flow_id, segment)?.get(name), format_args!("tag {name:?}")))
 }
 
 /// `PUT /flows/{flowId}/segments/{segment}/tags`.

@@ -88,5 +88,7 @@ pub fn storage_backends(call: &Call<'_>) -> Response {
     items.truncate(limit);
     let next = items.last().filter(|_| more).map(|backend| backend.id.to_string());
     let page = Page { items, next };
-    paging::listing(call, &Paging { direction, cursor, limit }, page, |backend, out| out.extend(response::encode(backend)))
+    paging::listing(call, &Paging { direction, cursor, limit }, page, |backend, out| {
+        out.extend(response::encode(backend))
+    })
 }

@@ -140,7 +140,8 @@ pub async fn delete(call: &Call<'_>, id: SourceId) -> Result<Response, Problem> 
         if let Some(flow) = refused {
             return Err(Problem::Forbidden(format!("flow {} of the source is read_only", flow.flow().id)));
         }
-        let hidden = |flow: &FlowView<'_>| call.access().judge(Permission::Delete, &flow.flow().tags) != Verdict::Granted;
+        let hidden =
+            |flow: &FlowView<'_>| call.access().judge(Permission::Delete, &flow.flow().tags) != Verdict::Granted;
         if flows.iter().any(hidden) {
             return Err(Problem::Forbidden(format!("you may not delete every flow of source {id}")));
         }

@@ -55,9 +55,8 @@ pub async fn allocate(call: &Call<'_>, flow_id: Option<FlowId>) -> Result<Respon
 /// # Errors
 /// [`Problem::Invalid`] where there is none.
 pub fn backend_for<'a>(call: &Call<'a>, id: StorageId) -> Result<&'a Backend, Problem> {
-    let is_visible = |backend: &&Backend| {
-        call.access().judge(Permission::Write, &backend.description.place.tags) != Verdict::Hidden
-    };
+    let is_visible =
+        |backend: &&Backend| call.access().judge(Permission::Write, &backend.description.place.tags) != Verdict::Hidden;
     let backend = call.app.parts.backends.get(id).filter(is_visible);
     backend.ok_or_else(|| Problem::invalid(format!("storage_id {id} is not a storage backend of this store")))
 }

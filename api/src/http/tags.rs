@@ -40,6 +40,7 @@ fn ensure_sees_all(call: &Call<'_>) -> Result<(), Problem> {
 fn page<T: Serialize>(call: &Call<'_>, paging: &tapelog_projections::Paging<'_>, page: TablePage<T>) -> Response {
     let mut response = response::ok(&page.items);
     let listing = Listing { count: page.items.len(), reverse: paging.is_reversed(), timerange: None };
-    Page { limit: paging.limit, next: page.next.as_deref(), listing: Some(listing) }.write(call, response.headers_mut());
+    Page { limit: paging.limit, next: page.next.as_deref(), listing: Some(listing) }
+        .write(call, response.headers_mut());
     response
 }

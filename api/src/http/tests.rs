@@ -358,7 +358,8 @@ async fn every_resource_says_which_methods_it_has() {
         let route = Resource::parse("", &path).unwrap().route();
         for method in ["GET", "HEAD", "PUT", "POST", "DELETE"] {
             let told = app.send(method, &path, &[], "").await;
-            let part = Verb::of(&method.parse().unwrap()).and_then(|verb| route.operation(verb)).map(|found| found.part);
+            let part =
+                Verb::of(&method.parse().unwrap()).and_then(|verb| route.operation(verb)).map(|found| found.part);
             assert_eq!(part.is_some(), allowed.contains(method), "{method} {path}");
             match part {
                 Some(Part::Tams) => assert_ne!(told.status, 405, "{method} {path}"),

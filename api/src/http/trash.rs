@@ -34,7 +34,11 @@ pub fn list(call: &Call<'_>) -> Result<Response, Problem> {
         let items: Vec<_> = page
             .items
             .iter()
-            .map(|TrashedFlow { flow, at, .. }| Trashed { deleted: *at, restorable_until: at.saturating_add(kept), flow })
+            .map(|TrashedFlow { flow, at, .. }| Trashed {
+                deleted: *at,
+                restorable_until: at.saturating_add(kept),
+                flow,
+            })
             .collect();
         let mut response = response::ok(&items);
         let listing = Listing { count: items.len(), reverse: paging.is_reversed(), timerange: None };
@@ -55,9 +59,8 @@ pub async fn restore_source(call: &Call<'_>, source_id: SourceId) -> Result<Resp
     let flows: Vec<_> = call.app.parts.tables.read(|tables| {
         let trash = tables.registry().trash.values();
         let of_source = trash.filter(|trashed| trashed.flow.source_id == source_id);
-        let visible = of_source.filter(|trashed| {
-            call.access().judge(Permission::Write, &trashed.flow.tags) == Verdict::Granted
-        });
+        let visible =
+            of_source.filter(|trashed| call.access().judge(Permission::Write, &trashed.flow.tags) == Verdict::Granted);
         visible.map(|trashed| trashed.flow.id).collect()
     });
     let mut seq = None;

@@ -91,11 +91,15 @@ fn a_copy_is_an_instance_once_it_was_made() {
 }
 
 #[test]
-fn a_copy_that_cannot_be_made_may_be_asked_for_again() {
+fn a_copy_that_cannot_be_made_may_be_asked_for_again_once_what_there_is_of_it_is_erased() {
     given(object_with([requested()]))
         .when(finish(Err("no bytes")))
         .then_events([failed("no bytes")])
-        .then_holds(|state| errand(state, OTHER_BACKEND).is_none())
+        .then_holds(|state| errand(state, OTHER_BACKEND) == Some(Errand::Erase { since: NOW }))
+        .when(add(elsewhere()))
+        .then_rejected(Rejection::InstanceExists(OTHER_BACKEND))
+        .when(erased())
+        .then_events([InstanceErased { object_id: object("o1"), storage_id: OTHER_BACKEND }.into()])
         .when(add(elsewhere()))
         .then_events([requested()]);
 }

@@ -406,3 +406,52 @@ proptest! {
         check_objects(&model, tables, &access);
     }
 }
+#[test]
+fn zz_probe() {
+    use proptest::strategy::ValueTree;
+    let mut runner = proptest::test_runner::TestRunner::default();
+    let mut counts: BTreeMap<String, usize> = BTreeMap::new();
+    for _ in 0..96 {
+        let steps = proptest::collection::vec(step(), 1..100).new_tree(&mut runner).unwrap().current();
+        let mut scribe = Scribe::new();
+        for step in &steps {
+            match scribe.ask(step.command(&scribe)) {
+                Handled::Commit(commit, _) => {
+                    for event in &commit.events {
+                        *counts.entry(event.kind().into()).or_default() += 1;
+                        if let Event::SegmentsAdded(a) = event
+                            && !a.init_objects.is_empty()
+                        {
+                            *counts.entry("init".into()).or_default() += 1;
+                        }
+                        if let Event::SegmentTagged(a) = event
+                            && !a.tags.is_empty()
+                        {
+                            *counts.entry("tagged nonempty".into()).or_default() += 1;
+                        }
+                        if let Event::FlowRestored(a) = event
+                            && scribe.tables.flow_range(a.flow.id, None) != TimeRange::NEVER
+                        {
+                            *counts.entry("restored with segs".into()).or_default() += 1;
+                        }
+                    }
+                }
+                Handled::Rejected(r) => {
+                    let t = format!("rej {r:?}");
+                    *counts.entry(t.chars().take(40).collect()).or_default() += 1;
+                }
+                Handled::Nothing(_) => {
+                    *counts
+                        .entry(format!("nothing {}", format!("{step:?}").chars().take(14).collect::<String>()))
+                        .or_default() += 1
+                }
+            }
+        }
+        *counts.entry("final objects init".into()).or_default() += (0..OBJECTS)
+            .filter(|n| scribe.tables.object(&object_number(*n)).is_some_and(|o| matches!(o.kind, ObjectKind::Init)))
+            .count();
+    }
+    for (k, v) in counts {
+        println!("{v:6} {k}");
+    }
+}

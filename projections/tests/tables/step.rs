@@ -12,13 +12,15 @@ use tapelog_commands::{
     TagsChange, Technical, UpdateService,
 };
 use tapelog_events::{
-    AUTH_CLASSES, AccountName, CollectionItem, EssenceParameters, Format, ImageEssence, Instance, Instant,
+    AUTH_CLASSES, AccountName, CollectionItem, EssenceParameters, FlowId, Format, ImageEssence, Instance, Instant,
     MultiEssence, Notification, ObjectId, ProfileId, Scope, Subscription, TagValue, Tags, TechnicalMetadata, TimeRange,
     Timestamp, Token, TokenId, TokenKind, WebhookId,
 };
+use tapelog_projections::SegmentFilter;
 
 use crate::scribe::{
-    Scribe, allocate, backend, flow, metadata, new_segment, object, patience, post, put, source, technical, uuid,
+    Scribe, allocate, backend, first_page, flow, metadata, new_segment, object, patience, post, put, source, technical,
+    uuid,
 };
 
 pub const FLOWS: u32 = 6;
@@ -36,7 +38,7 @@ pub enum Step {
     TagSource { source: u32, tags: StepTags },
     Allocate { flow: u32, object: u32 },
     Post { flow: u32, segments: Vec<Posted> },
-    TagSegment { flow: u32, name: SegmentName, tags: StepTags },
+    TagSegment { flow: u32, segment: usize, by_object: bool, tags: StepTags },
     DeleteSegments { flow: u32, range: TimeRange, object: Option<u32>, at_once: usize },
     Advance,
     ForgetDeletions,
@@ -73,7 +75,8 @@ pub enum InstanceStep {
     Link,
     Unlink,
     Copy,
-    Copied { is_done: bool },
+    Copied,
+    NotCopied,
     Drop,
     Erased,
     Condemn,
@@ -91,8 +94,10 @@ pub struct Posted {
     length: i64,
     is_external: bool,
     sample_count: Option<i64>,
-    init: Option<u32>,
 }
+
+/// Init objects, for those Flows that need one.
+const INITS: std::ops::Range<u32> = OBJECTS - 2..OBJECTS;
 
 pub fn letter(number: u8) -> String {
     char::from(b'a' + number).to_string()
@@ -118,15 +123,13 @@ fn tags() -> impl Strategy<Value = StepTags> {
 
 fn posted() -> impl Strategy<Value = Posted> {
     let numbers = (0..OBJECTS, -30..30i64, 0..4i64, 1..12i64, proptest::bool::weighted(0.7), label());
-    let init = proptest::option::weighted(0.3, 0..OBJECTS);
-    (numbers, init).prop_map(|((object, start, skipped, length, is_external, count), init)| Posted {
+    numbers.prop_map(|(object, start, skipped, length, is_external, count)| Posted {
         object,
         start,
         skipped,
         length,
         is_external,
         sample_count: count.map(i64::from),
-        init,
     })
 }
 
@@ -147,18 +150,13 @@ fn at_once() -> impl Strategy<Value = usize> {
 
 fn instance_step() -> impl Strategy<Value = InstanceStep> {
     use InstanceStep as Step;
-    let copied = any::<bool>().prop_map(|is_done| Step::Copied { is_done });
-    let all = [Step::Link, Step::Unlink, Step::Copy, Step::Drop, Step::Erased, Step::Condemn, Step::Delete];
-    prop_oneof![7 => proptest::sample::select(all.to_vec()), 1 => copied, 1 => Just(Step::Forget)]
+    let seen = [Step::Link, Step::Unlink, Step::Copy, Step::Copied, Step::NotCopied, Step::Drop, Step::Erased];
+    proptest::sample::select([&seen[..], &[Step::Condemn, Step::Delete, Step::Forget]].concat())
 }
 
 pub fn step() -> impl Strategy<Value = Step> {
     let flow = 0..FLOWS;
     let members = proptest::collection::vec(0..FLOWS, 0..3);
-    let name = prop_oneof![
-        (-30..30i64).prop_map(|start| SegmentName::At(second(start))),
-        (0..OBJECTS).prop_map(|object| SegmentName::Object(object_number(object))),
-    ];
     let profile = proptest::option::weighted(0.1, 0..2u8);
     let of_flows = prop_oneof![
         6 => (flow.clone(), 0..SOURCES, label(), tags(), members, profile)
@@ -173,10 +171,11 @@ pub fn step() -> impl Strategy<Value = Step> {
         1 => (0..SOURCES, tags()).prop_map(|(source, tags)| Step::TagSource { source, tags }),
     ];
     let of_segments = prop_oneof![
-        3 => (flow.clone(), 0..OBJECTS).prop_map(|(flow, object)| Step::Allocate { flow, object }),
+        3 => (flow.clone(), prop_oneof![0..OBJECTS, INITS]).prop_map(|(flow, object)| Step::Allocate { flow, object }),
         12 => (flow.clone(), proptest::collection::vec(posted(), 1..4))
             .prop_map(|(flow, segments)| Step::Post { flow, segments }),
-        4 => (flow.clone(), name, tags()).prop_map(|(flow, name, tags)| Step::TagSegment { flow, name, tags }),
+        4 => (flow.clone(), any::<usize>(), any::<bool>(), tags())
+            .prop_map(|(flow, segment, by_object, tags)| Step::TagSegment { flow, segment, by_object, tags }),
         2 => (flow, some_range(), proptest::option::of(0..OBJECTS), at_once())
             .prop_map(|(flow, range, object, at_once)| Step::DeleteSegments { flow, range, object, at_once }),
         1 => Just(Step::Advance),
@@ -194,7 +193,7 @@ pub fn step() -> impl Strategy<Value = Step> {
             is_wanted
         }),
     ];
-    prop_oneof![4 => of_flows, 7 => of_segments, 2 => of_others]
+    prop_oneof![4 => of_flows, 10 => of_segments, 1 => of_others]
 }
 
 /// What Flows of a Source are, so that all filters have something to find.
@@ -223,9 +222,25 @@ fn account_name(number: u8) -> AccountName {
     format!("account-{number}").parse().unwrap()
 }
 
+/// One of these things, so that what is asked for is mostly there.
+fn one_of<T>(things: impl IntoIterator<Item = T>, number: usize, otherwise: T) -> T {
+    let mut things: Vec<T> = things.into_iter().collect();
+    if things.is_empty() { otherwise } else { things.swap_remove(number % things.len()) }
+}
+
+fn known_flow(scribe: &Scribe, number: u32) -> FlowId {
+    let known = (0..FLOWS).map(flow).filter(|id| scribe.tables.flow(*id).is_some());
+    one_of(known, number as usize, flow(number))
+}
+
+fn trashed_flow(scribe: &Scribe, number: u32) -> FlowId {
+    one_of(scribe.tables.registry().trash.iter().map(|(id, _)| *id), number as usize, flow(number))
+}
+
 impl Step {
     pub fn command(&self, scribe: &Scribe) -> Command {
         let now = scribe.now();
+        let flow_id = |number: &u32| known_flow(scribe, *number);
         let fresh = scribe.records.len() as u32;
         match self {
             Self::Put { flow: number, source: of, label, tags, members, profile } => {
@@ -243,15 +258,15 @@ impl Step {
                 put(flow(*number), FlowMetadata { metadata_version: None, ..given })
             }
             Self::Delete { flow: number, is_aside, at_once } => Command::DeleteFlow(DeleteFlow {
-                flow_id: flow(*number),
+                flow_id: flow_id(number),
                 cascade: Cascade::Yes,
                 manner: if *is_aside { Manner::Aside } else { Manner::ForGood },
                 patience: patience(*at_once, fresh),
             }),
-            Self::Restore { flow: number } => Command::RestoreFlow(flow(*number)),
+            Self::Restore { flow: number } => Command::RestoreFlow(trashed_flow(scribe, *number)),
             Self::Purge { flow: number } => {
                 let before = Instant::from_micros(now.as_micros() + 1);
-                Command::PurgeFlow(PurgeFlow { flow_id: flow(*number), before })
+                Command::PurgeFlow(PurgeFlow { flow_id: trashed_flow(scribe, *number), before })
             }
             Self::Label { source: number, label } => Command::SetSourceProperty(SetSourceProperty {
                 source_id: source(*number),
@@ -261,17 +276,25 @@ impl Step {
                 source_id: source(*number),
                 property: SourceProperty::Tags(tags.tags()),
             }),
-            Self::Allocate { flow: number, object } => allocate(flow(*number), vec![object_number(*object)]),
+            Self::Allocate { flow: number, object } => allocate(flow_id(number), vec![object_number(*object)]),
             Self::Post { flow: number, segments } => {
-                post(flow(*number), segments.iter().map(Posted::segment).collect())
+                let id = flow_id(number);
+                let essence = scribe.tables.flow(id).and_then(|view| view.flow().essence_parameters.as_ref());
+                let needs_init = essence.is_some_and(EssenceParameters::init_segments);
+                post(id, segments.iter().map(|posted| posted.segment(needs_init)).collect())
             }
-            Self::TagSegment { flow: number, name, tags } => Command::TagSegment(TagSegment {
-                flow_id: flow(*number),
-                segment: name.clone(),
-                change: TagsChange::Replace(tags.tags()),
-            }),
+            Self::TagSegment { flow: number, segment, by_object, tags } => {
+                let flow_id = flow_id(number);
+                let page = scribe.tables.segments(flow_id, &SegmentFilter::default(), &first_page(99)).unwrap().page;
+                let names = page.items.iter().map(|segment| match by_object {
+                    true => SegmentName::Object(segment.object_id.clone()),
+                    false => SegmentName::At(segment.timerange.start().unwrap().0),
+                });
+                let segment = one_of(names, *segment, SegmentName::At(second(0)));
+                Command::TagSegment(TagSegment { flow_id, segment, change: TagsChange::Replace(tags.tags()) })
+            }
             Self::DeleteSegments { flow: number, range, object, at_once } => Command::DeleteSegments(DeleteSegments {
-                flow_id: flow(*number),
+                flow_id: flow_id(number),
                 timerange: *range,
                 object_id: object.map(object_number),
                 patience: patience(*at_once, fresh),
@@ -284,7 +307,7 @@ impl Step {
             Self::ForgetDeletions => {
                 Command::ForgetDeletions(scribe.tables.registry().deletions.iter().map(|(id, _)| *id).collect())
             }
-            Self::Instance { object, step } => step.command(object_number(*object), now),
+            Self::Instance { object, step } => step.command(*object, scribe),
             Self::Name { name } => {
                 Command::UpdateService(UpdateService { name: Some(letter(*name)), description: None })
             }
@@ -357,7 +380,16 @@ pub fn subscription(url: &str, tags: Tags) -> Subscription {
 }
 
 impl InstanceStep {
-    fn command(self, object_id: ObjectId, now: Instant) -> Command {
+    fn command(self, number: u32, scribe: &Scribe) -> Command {
+        let (now, tables, at) = (scribe.now(), &scribe.tables, number as usize);
+        let seen = (0..OBJECTS).map(object_number).filter(|id| tables.object(id).is_some());
+        let object_id = one_of(seen, at, object_number(number));
+        let (expired, _) = tables.expired_objects(0, usize::MAX, now, now);
+        let (condemned, _) = tables.condemned_objects(0, usize::MAX);
+        let errands = tables.registry().errands.iter();
+        let places: Vec<_> = errands.map(|((object_id, storage_id), _)| (object_id.clone(), *storage_id)).collect();
+        let (errand_about, storage_id) = one_of(places, at, (object_id.clone(), backend(1)));
+        let copied = |result| Command::FinishCopy(FinishCopy { object_id: errand_about.clone(), storage_id, result });
         let add = |instance| {
             let (object_id, reserved_labels) = (object_id.clone(), Vec::new().into());
             Command::AddInstance(AddInstance { object_id, instance, storage_tags: Tags::new(), reserved_labels })
@@ -366,33 +398,30 @@ impl InstanceStep {
             let object_id = object_id.clone();
             Command::RemoveInstance(RemoveInstance { object_id, instance })
         };
-        let storage_id = backend(1);
         match self {
             Self::Link => {
                 let (url, label) = ("https://example.com/linked".to_owned(), "linked".to_owned());
                 add(Instance::Uncontrolled { url, label })
             }
             Self::Unlink => remove(InstanceName::Label("linked".to_owned())),
-            Self::Copy => add(Instance::Controlled { storage_id }),
-            Self::Copied { is_done } => {
-                let result = if is_done { Ok(()) } else { Err("no".to_owned()) };
-                Command::FinishCopy(FinishCopy { object_id, storage_id, result })
-            }
-            Self::Drop => remove(InstanceName::Controlled(storage_id)),
-            Self::Erased => Command::FinishErasure(FinishErasure { object_id, storage_id }),
+            Self::Copy => add(Instance::Controlled { storage_id: backend(1) }),
+            Self::Copied => copied(Ok(())),
+            Self::NotCopied => copied(Err("no".to_owned())),
+            Self::Drop => remove(InstanceName::Controlled(backend(1))),
+            Self::Erased => Command::FinishErasure(FinishErasure { object_id: errand_about, storage_id }),
             Self::Condemn => Command::CondemnObjects(CondemnObjects {
-                object_ids: vec![object_id],
+                object_ids: expired,
                 unregistered_before: now,
                 unreferenced_before: now,
             }),
-            Self::Delete => Command::DeleteObject(object_id),
-            Self::Forget => Command::ForgetObjects(vec![object_id]),
+            Self::Delete => Command::DeleteObject(one_of(expired, at, object_id)),
+            Self::Forget => Command::ForgetObjects(condemned.into_iter().map(|(id, _)| id).collect()),
         }
     }
 }
 
 impl Posted {
-    fn segment(&self) -> NewSegment {
+    fn segment(&self, needs_init: bool) -> NewSegment {
         let mut segment = new_segment(
             object_number(self.object),
             TimeRange::from_start_end(second(self.start), second(self.start + self.length)),
@@ -400,7 +429,7 @@ impl Posted {
         segment.ts_offset = second(self.start - self.skipped);
         segment.object_timerange = Some(TimeRange::from_start_end(Timestamp::ZERO, second(10)));
         segment.sample_count = self.sample_count;
-        segment.init_object_id = self.init.map(object_number);
+        segment.init_object_id = needs_init.then(|| object_number(INITS.start + self.object % 2));
         if !self.is_external {
             segment.get_urls.clear();
         }

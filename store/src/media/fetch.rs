@@ -73,8 +73,9 @@ impl FetchError {
             Self::Status(status) => matches!(status, 408 | 429 | 500..),
             Self::Unreachable(_) => true,
             Self::Store(error) => match error {
-                MediaError::Unavailable { .. } => true,
-                MediaError::NotFound { .. } | MediaError::Refused { .. } => false,
+                // What is not there may be uploaded yet.
+                MediaError::Unavailable { .. } | MediaError::NotFound { .. } => true,
+                MediaError::Refused { .. } => false,
             },
         }
     }

@@ -232,8 +232,10 @@ impl MediaStore {
         bytes: ByteStream,
     ) -> Result<(), MediaError> {
         const OPERATION: &str = "take an object";
-        let length = i64::try_from(length)
-            .map_err(|_| MediaError::Refused { operation: OPERATION, detail: format!("{length} bytes are too many") })?;
+        let length = i64::try_from(length).map_err(|_| MediaError::Refused {
+            operation: OPERATION,
+            detail: format!("{length} bytes are too many"),
+        })?;
         let request = self.client.put_object().bucket(&self.bucket).key(key);
         let request = request.content_type(content_type).content_length(length).body(bytes);
         let timeouts = aws_sdk_s3::Config::builder().timeout_config(timeouts(COPY_TIMEOUT, COPY_TIMEOUT));

@@ -54,10 +54,7 @@ pub fn read(body: &[u8], fresh: impl Fn() -> (FlowId, SourceId)) -> Result<PutFl
 ///
 /// # Errors
 /// [`Problem::Invalid`], naming the field.
-pub fn read_of_sources(
-    body: &[u8],
-    fresh: impl Fn() -> (FlowId, SourceId),
-) -> Result<NewSourceCollection, Problem> {
+pub fn read_of_sources(body: &[u8], fresh: impl Fn() -> (FlowId, SourceId)) -> Result<NewSourceCollection, Problem> {
     let body: CollectionBody<SourceMember> = super::object(body)?;
     limits::count("members", body.members.len(), limits::COLLECTION_ITEMS)?;
     for (index, member) in body.members.iter().enumerate() {

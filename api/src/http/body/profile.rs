@@ -80,7 +80,11 @@ mod tests {
             ("format", json!("urn:x-nmos:format:multi"), "flow_metadata.format"),
             ("format", json!("audio"), "flow_metadata.format"),
             ("essence_parameters", json!({ "sample_rate": 48000 }), "flow_metadata.essence_parameters: missing"),
-            ("container_mapping", json!({ "audio_track": { "channel_numbers": [] } }), "flow_metadata.container_mapping"),
+            (
+                "container_mapping",
+                json!({ "audio_track": { "channel_numbers": [] } }),
+                "flow_metadata.container_mapping",
+            ),
         ] {
             let mut wrong = audio.clone();
             wrong[member] = value;
@@ -91,7 +95,8 @@ mod tests {
             assert!(refused.contains(named), "{refused}");
         }
         assert!(of(&json!([])).is_err() && of(&json!(null)).is_err());
-        let other = read("5f79cfd1-c057-47f4-8e4d-1b126ca7bf34".parse().unwrap(), json!({ "id": ID }).to_string().as_bytes());
+        let other =
+            read("5f79cfd1-c057-47f4-8e4d-1b126ca7bf34".parse().unwrap(), json!({ "id": ID }).to_string().as_bytes());
         assert!(other.is_err());
     }
 }
