@@ -135,6 +135,28 @@ async fn an_object_outside_of_the_store_is_copied_into_it() {
     assert_eq!(download(api, &urls[0]).await.expect(200).body, "bytes from elsewhere");
 }
 
+/// Whoever may name an address must not have the server ask what only the server reaches.
+#[tokio::test]
+async fn an_address_of_this_network_is_not_asked_for_a_copy() {
+    let server = Server::start_with(options()).await;
+    let api = server.api();
+    let flow = create_flow(api).await;
+    let object = new_id();
+    let url = api.base().replace("127.0.0.1", "localhost");
+    let inside =
+        json!({ "object_id": object, "timerange": second(0), "get_urls": [{ "url": url, "label": "inside" }] });
+    post_segments(api, &flow, &inside).await.expect(201);
+    let (instances, archive) =
+        (object_path(&object, "/instances"), json!({ "storage_id": backend(api, "archive").await }));
+    api.post(&instances, &archive).await.expect(201);
+    // Once it is given up, it may be asked for again.
+    eventually("the copy is given up", PATIENCE, async || {
+        (api.post(&instances, &archive).await.status == 201).then_some(())
+    })
+    .await;
+    assert_eq!(pluck(&get_urls(api, &object, "").await, "label"), ["inside"]);
+}
+
 /// Extension: on request, and only then, each signed URL comes with one for `HEAD`.
 #[tokio::test]
 async fn urls_for_head_are_told_on_request() {

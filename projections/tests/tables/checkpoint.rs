@@ -14,7 +14,7 @@ use tapelog_store::log::Log;
 use tapelog_store::log::memory::MemoryLog;
 use tempfile::TempDir;
 
-use crate::scribe::{Scribe, delete, flow, labelled, metadata, post_ranges, put, set, source};
+use crate::scribe::{Scribe, delete, first_page, flow, labelled, metadata, post_ranges, put, set, source};
 use crate::step::step;
 
 fn folder() -> TempDir {
@@ -36,6 +36,8 @@ fn assert_equal(left: &Tables, right: &Tables) {
         panic!("{difference}");
     }
     assert_eq!(left.digest(), right.digest());
+    let tags = |tables: &Tables| tables.tag_names("", &first_page(usize::MAX));
+    assert_eq!(tags(left), tags(right));
 }
 
 fn files(folder: &Path, extension: &str) -> Vec<PathBuf> {

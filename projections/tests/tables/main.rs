@@ -12,3 +12,4 @@ mod segment;
 mod step;
 mod tag;
 mod verify;
+mod zz_perf;

@@ -137,7 +137,7 @@ impl Run {
 
     /// Asks for the same as other clients do: by `HEAD`, and for news only.
     async fn ask_otherwise(&mut self, request: &Request, answer: &Answer) {
-        if self.steps.chance(40) {
+        if self.steps.chance(25) {
             http::check_head(self.server.api(), request, answer).await;
         }
         let choice = self.steps.number(100);

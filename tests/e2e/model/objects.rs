@@ -162,7 +162,7 @@ impl Model {
             request.query.iter().all(|(name, value)| match name.as_str() {
                 "accept_get_urls" => value.split(',').any(|label| url["label"] == label),
                 "accept_storage_ids" => value.is_empty() || value.split(',').any(|id| url["storage_id"] == id),
-                "presigned" => url["presigned"].to_string() == *value,
+                "presigned" => url["presigned"].as_bool() == value.parse().ok(),
                 _ => true,
             })
         };

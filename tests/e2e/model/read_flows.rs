@@ -52,7 +52,7 @@ impl Model {
                 document.get(name).and_then(Value::as_str) == Some(value)
             }
             "frame_width" => {
-                document.get("essence_parameters").is_some_and(|essence| essence[name].to_string() == *value)
+                document.get("essence_parameters").is_some_and(|essence| essence[name].as_u64() == value.parse().ok())
             }
             "init_segments" => flow.has_init_segments().to_string() == *value,
             "timerange" => match Range::parse(value).expect("it was checked") {

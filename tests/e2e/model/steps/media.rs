@@ -246,7 +246,7 @@ impl Steps {
             4 => json!({ "url": "https://a.example", "label": "a", "storage_id": model.backend.id }),
             5 if is_controlled => json!({ "storage_id": model.backend.id }),
             _ => {
-                let label = self.pick(&["mirror", "archive", "elsewhere"]);
+                let label = self.pick(&["archive", "mirror", "elsewhere", "second"]);
                 json!({ "url": format!("https://{label}.example/copy"), "label": label })
             }
         };
@@ -254,6 +254,17 @@ impl Steps {
     }
 
     pub fn delete_instance(&mut self, model: &Model) -> Step {
+        // Mostly one of several.
+        let has_others =
+            |object: &&Object| object.is_registered() && object.urls.len() + usize::from(object.controlled) > 1;
+        let several: Vec<_> = model.objects.iter().filter(has_others).collect();
+        if let (Some(object), true) = (self.pick_if_any(&several), self.chance(60)) {
+            let request = Request::delete(&["objects", &object.id, "instances"]);
+            return Step::Ask(match self.pick_if_any(&object.urls) {
+                Some((label, _)) if self.chance(75) => request.and("label", label),
+                _ => request.and("storage_id", &model.backend.id),
+            });
+        }
         let id = self.known_object(model);
         let request = Request::delete(&["objects", &id, "instances"]);
         Step::Ask(match self.number(12) {
