@@ -53,7 +53,7 @@ impl Sizes {
         }
     }
 
-    /// For a look: about a minute.
+    /// For a look: about two minutes.
     pub fn quick() -> Self {
         Self {
             name: "quick",

@@ -10,8 +10,10 @@ use std::time::Duration;
 use bytes::Bytes;
 use futures::future::join_all;
 use node::{Node, flow_id, name_store, put_flow, request};
-use tapelog_commands::{Command, DeleteFlow, IdempotencyKey, Rejection, Request, UpdateService};
-use tapelog_events::{ChainHash, Instant, Outcome, Record, Seq, codec};
+use tapelog_commands::{
+    Cascade, Command, DeleteFlow, IdempotencyKey, Manner, Patience, Rejection, Request, UpdateService,
+};
+use tapelog_events::{ChainHash, DeletionRequestId, Instant, Outcome, Record, Seq, codec};
 use tapelog_store::log::memory::{Faults, MemoryLog};
 use tapelog_store::log::{AppendError, Broken, Entries, Log, Unreachable};
 use tapelog_store::sequencer::{Halt, SequencerSettings, Status, SubmitError};
@@ -24,6 +26,16 @@ async fn start(log: &Arc<MemoryLog>) -> Node {
 
 async fn start_with(log: &Arc<MemoryLog>, settings: SequencerSettings) -> Node {
     Node::start(log, settings, || Instant::from_micros(1), || Duration::from_millis(1)).await
+}
+
+/// Deletes a Flow, however many segments it has.
+fn delete_flow(flow: u128) -> Command {
+    Command::DeleteFlow(DeleteFlow {
+        flow_id: flow_id(flow),
+        cascade: Cascade::Yes,
+        manner: Manner::ForGood,
+        patience: Patience { segments: usize::MAX, request_id: DeletionRequestId::from_uuid(uuid::Uuid::nil()) },
+    })
 }
 
 fn with_key(mut request: Request, key: u8, digest: u8) -> Request {
@@ -94,7 +106,7 @@ async fn a_rejection_takes_into_account_what_another_node_has_just_written() {
     let log = Arc::new(MemoryLog::new(1, slow));
     let (one, other) = (start(&log).await, start(&log).await);
     one.sequencer.submit(request(put_flow(1, 1, "a"))).await.unwrap();
-    let delete = Command::DeleteFlow(DeleteFlow { flow_id: flow_id(1) });
+    let delete = delete_flow(1);
     other.sequencer.submit(request(delete)).await.unwrap();
 }
 
@@ -144,7 +156,7 @@ async fn a_rejection_is_not_answered_from_a_log_that_lost_acknowledged_records()
     let node = start(&log).await;
     node.sequencer.submit(request(name_store("one"))).await.unwrap();
     log.lose_after(Seq(1));
-    let delete = Command::DeleteFlow(DeleteFlow { flow_id: flow_id(1) });
+    let delete = delete_flow(1);
     assert_eq!(node.sequencer.submit(request(delete)).await, Err(SubmitError::Halted));
 }
 

@@ -124,6 +124,9 @@ impl<Key: Eq + Hash + Clone, Id: ListedId> Candidates<'_, Key, Id> {
     }
 }
 
+/// How many looks at what is passed over cost as much as one candidate that is gathered and sorted.
+const LOOKS_A_CANDIDATE: usize = 4;
+
 /// The page of what `select` makes of the ids that it wants. What it wants is among each of the `candidates`: the
 /// smallest are looked at, where that is less work than to look at all in their order until the page is full.
 pub(super) fn selected_page<'a, Key: Eq + Hash + Clone, Id: ListedId, T>(
@@ -145,7 +148,7 @@ pub(super) fn selected_page<'a, Key: Eq + Hash + Clone, Id: ListedId, T>(
     }
     // Spread evenly, one of so many is wanted: a full page is found after this many looks.
     let looks_in_order = paging.limit.saturating_mul(orders.len()) / count.max(1);
-    if count <= looks_in_order {
+    if count.saturating_mul(LOOKS_A_CANDIDATE) <= looks_in_order {
         let ids = smallest.ids(postings).into_iter();
         let selected = ids.filter_map(|id| select(id).map(|(sorted, item)| (sorted.rank(by), id, item)));
         return sorted_page(sort_mark(by), paging, selected);

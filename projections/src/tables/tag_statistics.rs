@@ -137,8 +137,8 @@ impl Tables {
     /// # Errors
     /// When the cursor is not of such a listing.
     pub fn tag_names(&self, prefix: &str, paging: &Paging<'_>) -> Result<Page<TagStatistics>, InvalidCursor> {
-        let statistics = |(name, known): (&Box<str>, &Name)| TagStatistics {
-            name: name.to_string(),
+        let statistics = |name: &str, known: &Name| TagStatistics {
+            name: name.to_owned(),
             flows: known.counts.flows,
             sources: known.counts.sources,
             segments: known.counts.segments,
@@ -152,8 +152,8 @@ impl Tables {
     /// # Errors
     /// When the cursor is not of such a listing.
     pub fn tag_values(&self, name: &str, paging: &Paging<'_>) -> Result<Page<TagValueStatistics>, InvalidCursor> {
-        let statistics = |(value, counts): (&Box<str>, &Counts)| TagValueStatistics {
-            value: value.to_string(),
+        let statistics = |value: &str, counts: &Counts| TagValueStatistics {
+            value: value.to_owned(),
             flows: counts.flows,
             sources: counts.sources,
             segments: counts.segments,
@@ -224,30 +224,30 @@ pub(super) fn visible_tags(inventory: &Inventory, (flow_id, start): SegmentPlace
 }
 
 /// One page of texts that begin with a prefix, A to Z.
-fn texts_page<V, T>(
+fn texts_page<'a, V, T>(
     mark: u8,
-    texts: &BTreeMap<Box<str>, V>,
+    texts: &'a BTreeMap<Box<str>, V>,
     prefix: &str,
     paging: &Paging<'_>,
-    item: impl Fn((&Box<str>, &V)) -> T,
+    item: impl Fn(&str, &V) -> T,
 ) -> Result<Page<T>, InvalidCursor> {
     let after = paging.cursor.map(|cursor| decode_text(mark, cursor)).transpose()?;
     let after = after.as_deref();
-    let encode = |text: &Box<str>| encode_cursor(&[&[mark], text.as_bytes()].concat());
-    let begins = |(text, _): &(&Box<str>, &V)| text.starts_with(prefix);
-    let placed = |(text, value)| (text, item((text, value)));
+    let encode = |text: &str| encode_cursor(&[&[mark], text.as_bytes()].concat());
+    let placed = |(text, value): (&'a Box<str>, &'a V)| (&**text, item(text, value));
     Ok(match paging.direction {
         Direction::Usual => {
             let from = after.filter(|after| *after >= prefix).map_or(Bound::Included(prefix), Bound::Excluded);
-            let rest = texts.range::<str, _>((from, Bound::Unbounded)).take_while(begins);
+            let rest = texts.range::<str, _>((from, Bound::Unbounded)).take_while(|(text, _)| text.starts_with(prefix));
             Page::collect(rest.map(placed), paging.limit, encode)
         }
         Direction::Reversed => {
             let to = after.map_or(Bound::Unbounded, Bound::Excluded);
-            let from = Bound::Included(prefix);
-            let is_empty = after.is_some_and(|after| after < prefix);
-            let rest = (!is_empty).then(|| texts.range::<str, _>((from, to)).rev().filter(begins));
-            Page::collect(rest.into_iter().flatten().map(placed), paging.limit, encode)
+            let is_within = after.is_none_or(|after| after >= prefix);
+            let rest = is_within.then(|| texts.range::<str, _>((Bound::Included(prefix), to)).rev());
+            // Those that begin otherwise come after all that begin so.
+            let rest = rest.into_iter().flatten().skip_while(|(text, _)| !text.starts_with(prefix));
+            Page::collect(rest.map(placed), paging.limit, encode)
         }
     })
 }

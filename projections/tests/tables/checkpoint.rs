@@ -5,17 +5,23 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use proptest::prelude::*;
-use tapelog_commands::FlowProperty;
-use tapelog_events::{Seq, codec};
+use tapelog_commands::{
+    AddInstance, Command, DeleteSegments, FinishCopy, FlowMetadata, FlowProperty, InstanceName, Manner, NewSegment,
+    RemoveInstance, SegmentName, TagSegment, TagsChange,
+};
+use tapelog_events::{Instance, Seq, TagValue, Tags, Timestamp, codec};
 use tapelog_projections::checkpoint::{Checkpoints, OpenError, open_tables};
 use tapelog_projections::verify::first_difference;
-use tapelog_projections::{Live, Tables};
+use tapelog_projections::{Listed, Live, Tables};
 use tapelog_store::log::Log;
 use tapelog_store::log::memory::MemoryLog;
 use tempfile::TempDir;
 
-use crate::scribe::{Scribe, delete, first_page, flow, labelled, metadata, post_ranges, put, set, source};
-use crate::step::step;
+use crate::scribe::{
+    Scribe, allocate, backend, collecting, delete, delete_in, first_page, flow, labelled, metadata, new_segment,
+    object, patience, post, post_ranges, put, range, set, source,
+};
+use crate::step::{Step, step};
 
 fn folder() -> TempDir {
     tempfile::tempdir().unwrap()
@@ -111,6 +117,75 @@ fn only_what_changed_is_written_again() {
     };
     assert!(is_unchanged("segments-") && is_unchanged("objects-") && is_unchanged("sources-"));
     assert!(!is_unchanged("flows-"));
+}
+
+#[test]
+fn every_table_is_stored() {
+    let folder = folder();
+    let mut scribe = small_store();
+    let tags = |name: &str, value: TagValue| Tags::from([(name.to_owned(), value)]);
+    let one = |text: &str| TagValue::One(text.to_owned());
+    scribe.write(put(flow(8), FlowMetadata { tags: tags("k", one("v")), ..metadata(source(8)) }));
+    scribe.write(collecting(flow(9), source(9), &[flow(8)]));
+    for (start, value) in [(0, TagValue::Many(vec!["a".to_owned(), "b".to_owned()])), (1, TagValue::Many(vec![]))] {
+        scribe.write(Command::TagSegment(TagSegment {
+            flow_id: flow(1),
+            segment: SegmentName::At(Timestamp::from_parts(start, 0).unwrap()),
+            change: TagsChange::Replace(tags("take", value)),
+        }));
+    }
+    let steps = [
+        Step::Profile { number: 0 },
+        Step::Webhook { number: 0, is_wanted: true },
+        Step::Account { number: 0, is_wanted: true },
+        Step::Token { number: 0, account: 0, is_wanted: true },
+        Step::Name { name: 0 },
+    ];
+    for step in steps {
+        scribe.write(step.command(&scribe));
+    }
+    let (timerange, patience) = (range("_"), patience(1, 0));
+    scribe.write(Command::DeleteSegments(DeleteSegments { flow_id: flow(2), timerange, object_id: None, patience }));
+    scribe.write(delete_in(flow(3), Manner::Aside));
+    // One object to be copied, and the copy of another to be erased.
+    scribe.write(allocate(flow(4), vec![object("copied"), object("erased")]));
+    let segment =
+        |name: &str, text: &str| NewSegment { get_urls: Vec::new(), ..new_segment(object(name), range(text)) };
+    scribe.write(post(flow(4), vec![segment("copied", "[9:0_10:0)"), segment("erased", "[10:0_11:0)")]));
+    let storage_id = backend(1);
+    for name in ["copied", "erased"] {
+        scribe.write(Command::AddInstance(AddInstance {
+            object_id: object(name),
+            instance: Instance::Controlled { storage_id },
+            storage_tags: Tags::new(),
+            reserved_labels: Vec::new().into(),
+        }));
+    }
+    let object_id = object("erased");
+    scribe.write(Command::FinishCopy(FinishCopy { object_id: object_id.clone(), storage_id, result: Ok(()) }));
+    let instance = InstanceName::Controlled(storage_id);
+    scribe.write(Command::RemoveInstance(RemoveInstance { object_id, instance }));
+    scribe.ask_with_key(labelled(flow(1), source(0), Some("new")), Some(1));
+
+    checkpoints(&folder).write(&scribe.tables).unwrap();
+    let loaded = load(&folder).unwrap();
+    assert_equal(&loaded, &scribe.tables);
+    for digest in loaded.digest() {
+        assert!(digest.rows > 0, "{}", digest.table);
+    }
+    assert_eq!(loaded.registry(), scribe.tables.registry());
+    let listings = [Listed::Flows, Listed::Sources, Listed::Segments(flow(4))];
+    assert_eq!(listings.map(|listed| loaded.changed(listed)), listings.map(|it| scribe.tables.changed(it)));
+}
+
+#[test]
+fn a_checkpoint_in_an_older_form_is_passed_over() {
+    let folder = folder();
+    checkpoints(&folder).write(&small_store().tables).unwrap();
+    let manifest = &files(folder.path(), "json")[0];
+    let older = fs::read_to_string(manifest).unwrap().replace("\"format\": 2", "\"format\": 1");
+    fs::write(manifest, older).unwrap();
+    assert!(load(&folder).is_none());
 }
 
 #[test]

@@ -1,12 +1,13 @@
 //! Listings of Flows and Sources, and the form they are served in (sections 1.7, 1.8, 2.3, 2.4, 3.5 to 3.7).
 
 use std::num::NonZeroU32;
+use std::sync::Arc;
 
 use serde_json::{Value, json};
 use tapelog_commands::{FlowMetadata, FlowProperty, Technical};
 use tapelog_events::{
-    Access, EssenceParameters, FlowId, FlowStatus, Format, ImageEssence, MultiEssence, SourceId, TagValue,
-    TechnicalMetadata,
+    AUTH_CLASSES, Access, CollectionItem, EssenceParameters, FlowId, FlowStatus, Format, ImageEssence, MultiEssence,
+    SourceId, TagValue, TechnicalMetadata,
 };
 use tapelog_projections::{
     Direction, FlowFilter, FlowView, InvalidCursor, Paging, SortBy, SourceFilter, Tables, TagCondition, TagFilter,
@@ -14,7 +15,7 @@ use tapelog_projections::{
 
 use crate::scribe::{
     Scribe, collecting, delete, delete_segments, first_page, flow, labelled, metadata, post_ranges, put, range,
-    reversed, set, source, tag, technical,
+    reader_of, reversed, set, source, tag, technical,
 };
 
 fn flows_sorted(tables: &Tables, filter: &FlowFilter, sort: SortBy, paging: &Paging<'_>) -> Vec<FlowId> {
@@ -193,6 +194,45 @@ fn an_empty_list_of_collectors_asks_for_what_nothing_collects() {
     assert_eq!(json_of(scribe.tables.flow(flow(2)).unwrap(), None).get("collected_by"), None);
     let mut text = Vec::new();
     scribe.tables.source(source(3)).unwrap().write_json(&mut text, &Access::Unrestricted);
+    let document: Value = serde_json::from_slice(&text).unwrap();
+    assert_eq!(document["source_collection"], json!([{ "id": source(1) }]));
+}
+
+#[test]
+fn what_one_may_not_read_is_neither_listed_nor_named() {
+    let mut scribe = Scribe::new();
+    let of_class = |class: &str, source_id| FlowMetadata {
+        tags: [(AUTH_CLASSES.to_owned(), TagValue::One(class.to_owned()))].into(),
+        ..metadata(source_id)
+    };
+    scribe.write(put(flow(1), metadata(source(1)))).write(put(flow(2), of_class("news", source(2))));
+    let collecting_both = |class, source_id| {
+        let item = |id| CollectionItem { id, role: None, container_mapping: None };
+        let members = Some(vec![item(flow(1)), item(flow(2))]);
+        FlowMetadata { flow_collection: members, ..of_class(class, source_id) }
+    };
+    scribe.write(put(flow(3), collecting_both("news", source(3))));
+    scribe.write(put(flow(4), collecting_both("sport", source(4))));
+    let tables = &scribe.tables;
+    for (access, listed, members, collectors) in [
+        (Arc::default(), vec![1, 2, 3, 4], json!([{ "id": flow(1) }, { "id": flow(2) }]), json!([flow(3), flow(4)])),
+        (reader_of("sport"), vec![1, 4], json!([{ "id": flow(1) }]), json!([flow(4)])),
+    ] {
+        let filter = FlowFilter { access: Arc::clone(&access), ..FlowFilter::default() };
+        assert_eq!(flows(tables, &filter), listed.into_iter().map(flow).collect::<Vec<_>>());
+        let flow_of = |number| {
+            let mut text = Vec::new();
+            tables.flow(flow(number)).unwrap().write_json(&mut text, None, &access);
+            serde_json::from_slice::<Value>(&text).unwrap()
+        };
+        assert_eq!((&flow_of(4)["flow_collection"], &flow_of(1)["collected_by"]), (&members, &collectors));
+        let by_hidden = FlowFilter { collected_by_ids: Some(vec![flow(3)]), ..filter };
+        let is_seen = access.may_read(&tables.flow(flow(3)).unwrap().flow().tags);
+        assert_eq!(flows(tables, &by_hidden), if is_seen { vec![flow(1), flow(2)] } else { vec![] });
+    }
+    let mut text = Vec::new();
+    // A Source is of the class of its first Flow.
+    tables.source(source(4)).unwrap().write_json(&mut text, &reader_of("sport"));
     let document: Value = serde_json::from_slice(&text).unwrap();
     assert_eq!(document["source_collection"], json!([{ "id": source(1) }]));
 }

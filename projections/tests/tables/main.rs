@@ -12,4 +12,3 @@ mod segment;
 mod step;
 mod tag;
 mod verify;
-mod zz_perf;

@@ -4,8 +4,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use tapelog_commands::{Command, FlowMetadata, PutFlow, Request, State, Technical, TechnicalMetadata, UpdateService};
-use tapelog_events::{CommitId, FlowId, Format, Instant, Record, Seq, SourceId, Tags};
+use tapelog_commands::{Command, Expected, FlowMetadata, PutFlow, Request, State, Technical, UpdateService};
+use tapelog_events::{Access, CommitId, FlowId, Format, Instant, Record, Seq, SourceId, Tags, TechnicalMetadata};
 use tapelog_store::log::{Head, Log, replay};
 use tapelog_store::sequencer::{Delivery, Halt, Sequencer, SequencerSettings, Stopped};
 use tokio::sync::{mpsc, watch};
@@ -94,6 +94,7 @@ pub fn source_id(number: u128) -> SourceId {
 /// A request with an id of its own.
 pub fn request(command: Command) -> Request {
     Request {
+        access: Arc::new(Access::Unrestricted),
         command,
         commit_id: CommitId::from_uuid(Uuid::now_v7()),
         actor: "test".to_owned(),
@@ -104,7 +105,7 @@ pub fn request(command: Command) -> Request {
 
 pub fn put_flow(flow: u128, source: u128, label: &str) -> Command {
     Command::PutFlow(Box::new(PutFlow {
-        expected: tapelog_commands::Expected::Any,
+        expected: Expected::Any,
         flow_id: flow_id(flow),
         metadata: FlowMetadata {
             source_id: source_id(source),

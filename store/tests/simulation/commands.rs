@@ -4,13 +4,16 @@ use rand::Rng;
 use rand::rngs::StdRng;
 use rand::seq::IndexedRandom;
 use tapelog_commands::{
-    AllocateStorage, ChosenBy, Command, DeleteFlow, DeleteSegments, FlowProperty, NewSegment, PostSegments,
-    RequestShape, SetFlowProperty, UncontrolledInstance,
+    AllocateStorage, Cascade, ChosenBy, Command, DeleteFlow, DeleteSegments, FlowProperty, Manner, NewSegment,
+    Patience, PostSegments, RequestShape, SetFlowProperty, UncontrolledInstance,
 };
-use tapelog_events::{ObjectId, StorageId, TimeRange, Timestamp};
+use tapelog_events::{DeletionRequestId, ObjectId, StorageId, Tags, TimeRange, Timestamp};
 use uuid::Uuid;
 
 use crate::node::{flow_id, name_store, put_flow};
+
+/// No deletion here is too large to be done at once.
+const AT_ONCE: Patience = Patience { segments: usize::MAX, request_id: DeletionRequestId::from_uuid(Uuid::nil()) };
 
 pub fn random_command(random: &mut StdRng) -> Command {
     let flow = random.random_range(1..=3);
@@ -38,7 +41,8 @@ fn range(start: i64, end: i64) -> TimeRange {
 }
 
 fn delete_flow(flow: u128) -> Command {
-    Command::DeleteFlow(DeleteFlow { flow_id: flow_id(flow) })
+    let (cascade, manner) = (Cascade::Yes, Manner::ForGood);
+    Command::DeleteFlow(DeleteFlow { flow_id: flow_id(flow), cascade, manner, patience: AT_ONCE })
 }
 
 fn set_label(flow: u128, label: &str) -> Command {
@@ -58,6 +62,7 @@ fn post_segment(flow: u128, object: u32, start: i64) -> Command {
         sample_offset: None,
         sample_count: None,
         key_frame_count: None,
+        init_object_id: None,
         get_urls: vec![address],
     };
     Command::PostSegments(PostSegments {
@@ -69,15 +74,17 @@ fn post_segment(flow: u128, object: u32, start: i64) -> Command {
 }
 
 fn delete_segments(flow: u128, start: i64, end: i64) -> Command {
-    Command::DeleteSegments(DeleteSegments { flow_id: flow_id(flow), timerange: range(start, end), object_id: None })
+    let (flow_id, timerange) = (flow_id(flow), range(start, end));
+    Command::DeleteSegments(DeleteSegments { flow_id, timerange, object_id: None, patience: AT_ONCE })
 }
 
 fn allocate(flow: u128, object: u32) -> Command {
     Command::AllocateStorage(AllocateStorage {
-        flow_id: flow_id(flow),
+        flow_id: Some(flow_id(flow)),
         object_ids: vec![object_id(object)],
         chosen_by: ChosenBy::Client,
         storage_id: StorageId::from_uuid(Uuid::from_u128(1)),
+        storage_tags: Tags::new(),
         content_type: None,
     })
 }
