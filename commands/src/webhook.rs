@@ -9,6 +9,10 @@ use crate::permit::{permit, permit_classes};
 use crate::{Context, CreateWebhook, Decision, KeyChange, PutWebhook, Rejection, State, Switch};
 
 pub(crate) fn create(state: &State, context: &Context<'_>, command: &CreateWebhook) -> Result<Decision, Rejection> {
+    if state.registry().webhooks.get(&command.webhook_id).is_some() {
+        // Only a repetition of the request that made it names it, one that came too late to be remembered.
+        return Ok(Decision { events: Vec::new(), outcome: Outcome::Created });
+    }
     permit_classes(context, &Tags::new(), &command.subscription.tags)?;
     permit_targets(state, context, &command.subscription)?;
     let webhook = Webhook {
@@ -19,7 +23,8 @@ pub(crate) fn create(state: &State, context: &Context<'_>, command: &CreateWebho
         owner: context.actor.to_owned(),
         access: context.access.clone(),
     };
-    Ok(Decision { events: vec![Event::WebhookCreated(WebhookCreated { webhook })], outcome: Outcome::Created })
+    let outcome = Outcome::WebhookCreated { webhook_id: webhook.id };
+    Ok(Decision { events: vec![Event::WebhookCreated(WebhookCreated { webhook })], outcome })
 }
 
 pub(crate) fn put(state: &State, context: &Context<'_>, command: &PutWebhook) -> Result<Decision, Rejection> {
@@ -32,19 +37,25 @@ pub(crate) fn put(state: &State, context: &Context<'_>, command: &PutWebhook) ->
         (WebhookStatus::Started, Switch::On) => WebhookStatus::Started,
         (_, switch) => switched(switch),
     };
-    let mut subscription = command.subscription.clone();
-    subscription.api_key_value = match &command.key {
-        KeyChange::Keep => before.subscription.api_key_value.clone(),
-        KeyChange::Set(sealed) => Some(sealed.clone()),
-        KeyChange::Remove => None,
-    };
-    let webhook = Webhook {
-        subscription,
+    let mut webhook = Webhook {
+        subscription: command.subscription.clone(),
         status,
         owner: context.actor.to_owned(),
         access: context.access.clone(),
         ..before.clone()
     };
+    webhook.subscription.api_key_value = match &command.key {
+        KeyChange::Keep => before.subscription.api_key_value.clone(),
+        KeyChange::Set(sealed) => Some(sealed.clone()),
+        KeyChange::Remove => None,
+    };
+    // Nobody can read a key: nor may they have it sent to where they read it. It stays with whoever gave it.
+    if command.key == KeyChange::Keep && webhook.subscription.api_key_value.is_some() && context.actor != before.owner {
+        if webhook.subscription.url != before.subscription.url {
+            return Err(Rejection::Forbidden("have a key that another gave sent elsewhere: give api_key_value".to_owned()));
+        }
+        (webhook.owner, webhook.access) = (before.owner.clone(), before.access.clone());
+    }
     if webhook == *before {
         return Ok(Decision::nothing());
     }

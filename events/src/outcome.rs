@@ -3,7 +3,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::{DeletionRequestId, ObjectId, StorageId, TimeRange};
+use crate::{DeletionRequestId, ObjectId, StorageId, TimeRange, WebhookId};
 
 /// What a command came to.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -26,6 +26,11 @@ pub enum Outcome {
         object_ids: Vec<ObjectId>,
         /// The MIME type that they are uploaded with.
         content_type: String,
+    },
+    /// A webhook was registered.
+    WebhookCreated {
+        /// The id that the server gave it.
+        webhook_id: WebhookId,
     },
     /// A deletion goes on after the answer.
     DeletionRequested {

@@ -125,7 +125,7 @@ pub struct Webhook {
     pub status: WebhookStatus,
     /// When it was registered.
     pub created: Instant,
-    /// Who registered or replaced it last.
+    /// Who registered or replaced it last; where it has a key, who gave that.
     pub owner: String,
     /// What the owner may see: every notification is judged by it (AppNote 0016).
     #[serde(default)]

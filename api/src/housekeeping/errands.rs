@@ -1,6 +1,6 @@
 //! Copies of objects between storage backends, and bytes of instances that were removed (section 8).
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -38,7 +38,8 @@ pub async fn run(keeper: Arc<Housekeeper>) {
             let errands = tables.registry().errands.iter();
             errands.map(|(place, errand)| (place.clone(), *errand)).collect()
         });
-        trials.retain(|place, _| errands.iter().any(|(other, _)| other == place));
+        let open: HashSet<&Place> = errands.iter().map(|(place, _)| place).collect();
+        trials.retain(|place, _| open.contains(place));
         let now = Instant::now();
         let is_due = |(place, _): &(Place, Errand)| trials.get(place).is_none_or(|trial| trial.next <= now);
         let due: Vec<_> = errands.into_iter().filter(is_due).collect();
@@ -69,6 +70,10 @@ pub async fn run(keeper: Arc<Housekeeper>) {
 type Failure = String;
 
 async fn attempt(keeper: &Housekeeper, place: &Place, errand: Errand, failures: u32) -> Result<(), Failure> {
+    // Others may have run it since it was listed. Where they have erased bytes, there may be new ones by now.
+    if keeper.tables.read(|tables| tables.registry().errands.get(place) != Some(&errand)) {
+        return Ok(());
+    }
     let (object_id, storage_id) = place.clone();
     let command = match errand {
         Errand::Erase { .. } => {

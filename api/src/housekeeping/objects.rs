@@ -49,7 +49,10 @@ async fn erase(keeper: &Housekeeper) {
         for objects in condemned.chunks(AT_ONCE) {
             let mut erased = Vec::with_capacity(objects.len());
             for (object_id, instances) in objects {
-                if erase_instances(keeper, object_id, instances).await {
+                // Another node may have erased it since it was listed, and its id may be that of a new object by now.
+                if keeper.tables.read(|tables| tables.is_condemned(object_id))
+                    && erase_instances(keeper, object_id, instances).await
+                {
                     erased.push(object_id.clone());
                 }
             }

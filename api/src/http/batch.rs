@@ -73,6 +73,7 @@ pub fn answer(call: &Call<'_>, batch: Batch) -> Response {
                     Outcome::Done
                     | Outcome::Segments { .. }
                     | Outcome::Allocated { .. }
+                    | Outcome::WebhookCreated { .. }
                     | Outcome::DeletionRequested { .. } => answer.updated += 1,
                 }
             }

@@ -5,7 +5,6 @@ use hyper::StatusCode;
 use tapelog_commands::Command;
 use tapelog_events::{CollectionItem, FlowId, SourceId};
 use tapelog_projections::{FlowFilter, FlowView, SortBy, SourceFilter, SourceView, Tables};
-use uuid::Uuid;
 
 use super::body;
 use super::call::{self, Call};
@@ -13,7 +12,7 @@ use super::paging::{Listing, Page};
 use super::problem::Problem;
 use super::response::{self, Response};
 use super::tag_filter;
-use super::write::submit;
+use super::write::{fresh_id, submit};
 
 /// `GET /collections`: the Flows that collect others.
 pub fn list(call: &Call<'_>) -> Result<Response, Problem> {
@@ -98,7 +97,8 @@ pub fn get_of_source(call: &Call<'_>, id: SourceId) -> Result<Response, Problem>
 
 /// `POST /collections`: a Flow of format multi that collects Flows.
 pub async fn create(call: &Call<'_>) -> Result<Response, Problem> {
-    let flow = body::collection::read(&call.body, fresh_ids)?;
+    let ids = fresh_ids(call)?;
+    let flow = body::collection::read(&call.body, || ids)?;
     let flow_id = flow.flow_id;
     submit(call, Command::PutFlow(Box::new(flow))).await?;
     created(call, |tables, out| tables.flow(flow_id).map(|flow| flow.write_json(out, None, call.access())))
@@ -107,8 +107,9 @@ pub async fn create(call: &Call<'_>) -> Result<Response, Problem> {
 /// `POST /source-collections`: a Source that collects Sources, through a Flow of format multi that collects all their
 /// Flows.
 pub async fn create_of_sources(call: &Call<'_>) -> Result<Response, Problem> {
+    let ids = fresh_ids(call)?;
     let body::collection::NewSourceCollection { mut flow, members } =
-        body::collection::read_of_sources(&call.body, fresh_ids)?;
+        body::collection::read_of_sources(&call.body, || ids)?;
     let items = call.app.parts.tables.read(|tables| {
         let mut items = Vec::new();
         for (index, member) in members.iter().enumerate() {
@@ -141,8 +142,8 @@ fn created(call: &Call<'_>, write: impl FnOnce(&Tables, &mut Vec<u8>) -> Option<
     })
 }
 
-fn fresh_ids() -> (FlowId, SourceId) {
-    (FlowId::from_uuid(Uuid::new_v4()), SourceId::from_uuid(Uuid::new_v4()))
+fn fresh_ids(call: &Call<'_>) -> Result<(FlowId, SourceId), Problem> {
+    Ok((FlowId::from_uuid(fresh_id(call, "flow")?), SourceId::from_uuid(fresh_id(call, "source")?)))
 }
 
 fn readable<'a>(call: &Call<'_>, tables: &'a Tables, id: FlowId) -> Option<FlowView<'a>> {

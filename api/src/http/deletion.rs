@@ -17,7 +17,6 @@ use super::paging;
 use super::problem::Problem;
 use super::query::Query;
 use super::response::{self, Response};
-use super::write::submit;
 
 /// `deletion-request.json`
 #[derive(Serialize, JsonSchema)]
@@ -92,19 +91,9 @@ fn may_read(call: &Call<'_>, tables: &Tables, request: &DeletionRequest) -> bool
     tables.flow(request.flow_id).is_none_or(|flow| call.access().may_read(&flow.flow().tags))
 }
 
-/// Deletes a Flow, at once or by a request.
-///
-/// # Errors
-/// Where it is refused, or cannot be written.
-pub async fn delete_flow(
-    call: &Call<'_>,
-    flow_id: FlowId,
-    cascade: Cascade,
-    manner: Manner,
-) -> Result<Response, Problem> {
-    let command = DeleteFlow { flow_id, cascade, manner, patience: patience(call) };
-    let submitted = submit(call, Command::DeleteFlow(command)).await?;
-    Ok(answer(call, &submitted))
+/// The command that deletes a Flow, at once or by a request.
+pub fn of_flow(call: &Call<'_>, flow_id: FlowId, cascade: Cascade, manner: Manner) -> Command {
+    Command::DeleteFlow(DeleteFlow { flow_id, cascade, manner, patience: patience(call) })
 }
 
 /// Whether what is deleted may come back: `soft_delete=true`, an extension.

@@ -91,7 +91,11 @@ pub async fn put(call: &Call<'_>, id: FlowId) -> Result<Response, Problem> {
             flow.write_json(&mut body, None, call.access());
             Ok(response::json(StatusCode::CREATED, body))
         }),
-        Outcome::Done | Outcome::Segments { .. } | Outcome::Allocated { .. } | Outcome::DeletionRequested { .. } => {
+        Outcome::Done
+        | Outcome::Segments { .. }
+        | Outcome::Allocated { .. }
+        | Outcome::WebhookCreated { .. }
+        | Outcome::DeletionRequested { .. } => {
             Ok(call.empty_at(submitted.seq, StatusCode::NO_CONTENT))
         }
     }
@@ -100,7 +104,9 @@ pub async fn put(call: &Call<'_>, id: FlowId) -> Result<Response, Problem> {
 /// `DELETE /flows/{flowId}`; with `cascade` and `soft_delete` as extensions.
 pub async fn delete(call: &Call<'_>, flow_id: FlowId) -> Result<Response, Problem> {
     let query = call.query()?;
-    deletion::delete_flow(call, flow_id, deletion::cascade(&query)?, deletion::manner(&query)?).await
+    let command = deletion::of_flow(call, flow_id, deletion::cascade(&query)?, deletion::manner(&query)?);
+    let submitted = submit(call, command).await?;
+    Ok(deletion::answer(call, &submitted))
 }
 
 /// `GET /flows/{flowId}/tags`.

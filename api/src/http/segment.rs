@@ -167,6 +167,7 @@ pub async fn post(call: &Call<'_>, flow_id: FlowId) -> Result<Response, Problem>
         | Outcome::Created
         | Outcome::Done
         | Outcome::Allocated { .. }
+        | Outcome::WebhookCreated { .. }
         | Outcome::DeletionRequested { .. } => response::empty(StatusCode::CREATED),
     };
     Ok(call.at(submitted.seq, response))

@@ -4,8 +4,10 @@ use std::sync::Arc;
 
 use hyper::StatusCode;
 use tapelog_commands::{Cascade, Command, SetSourceProperty, SourceProperty};
-use tapelog_events::{Access, Permission, SourceId, Tags, Verdict};
+use tapelog_events::{Access, CommitId, Outcome, Permission, SourceId, Tags, Verdict};
 use tapelog_projections::{FlowView, Listed, SortBy, SourceFilter, SourceView, Tables};
+use tapelog_store::sequencer::Submitted;
+use uuid::Uuid;
 
 use super::batch;
 use super::body::{self, property};
@@ -18,7 +20,7 @@ use super::problem::Problem;
 use super::response::{self, Response};
 use super::route::{Resource, Text};
 use super::tag_filter;
-use super::write::submit;
+use super::write::{submit, submit_as};
 
 /// `GET /sources`.
 pub fn list(call: &Call<'_>) -> Result<Response, Problem> {
@@ -122,7 +124,8 @@ pub async fn post_batch(call: &Call<'_>) -> Result<Response, Problem> {
 }
 
 /// Extension `DELETE /sources/{sourceId}?cascade=`: deletes its Flows, and so the Source. Each Flow goes by a commit of
-/// its own; that any of them may not go is found out before the first goes.
+/// its own, so that a repetition of the request is not recognised; that any of them may not go is found out before the
+/// first goes.
 pub async fn delete(call: &Call<'_>, id: SourceId) -> Result<Response, Problem> {
     let query = call.query()?;
     let Some(cascade) = query.boolean("cascade")? else { return Err(not_in_tams(&Resource::Source(id))) };
@@ -147,11 +150,17 @@ pub async fn delete(call: &Call<'_>, id: SourceId) -> Result<Response, Problem> 
         }
         Ok(flows.iter().map(|flow| flow.flow().id).collect::<Vec<_>>())
     })?;
-    let mut last = None;
+    let mut told: Option<Submitted> = None;
     for flow_id in flows {
-        last = Some(deletion::delete_flow(call, flow_id, Cascade::Yes, manner).await?);
+        let commit_id = CommitId::from_uuid(Uuid::now_v7());
+        let submitted = submit_as(call, commit_id, deletion::of_flow(call, flow_id, Cascade::Yes, manner)).await?;
+        // Of a Flow that goes on after the answer, the answer tells.
+        if !matches!(told, Some(Submitted { outcome: Outcome::DeletionRequested { .. }, .. })) {
+            told = Some(submitted);
+        }
     }
-    last.ok_or_else(|| Problem::NotFound(format!("source {id} does not exist")))
+    let told = told.ok_or_else(|| Problem::NotFound(format!("source {id} does not exist")))?;
+    Ok(deletion::answer(call, &told))
 }
 
 /// Extension `PUT /sources/{sourceId}/tags`: all tags at once.

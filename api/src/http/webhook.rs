@@ -5,10 +5,9 @@ use schemars::JsonSchema;
 use serde::Serialize;
 use tapelog_commands::{Command, CreateWebhook, KeyChange, PutWebhook};
 use tapelog_events::{
-    Failure, FlowId, Notification, SourceId, StorageId, Subscription, Tags, Webhook, WebhookId, WebhookStatus,
+    Failure, FlowId, Notification, Outcome, SourceId, StorageId, Subscription, Tags, Webhook, WebhookId, WebhookStatus,
 };
 use tapelog_projections::{Paging, Tables, WebhookFilter};
-use uuid::Uuid;
 
 use super::body;
 use super::body::webhook::{Key, WebhookRequest};
@@ -17,7 +16,7 @@ use super::paging;
 use super::problem::Problem;
 use super::response::{self, Response};
 use super::tag_filter;
-use super::write::submit;
+use super::write::{fresh_id, submit};
 
 /// `webhook-get.json`: all that is known of a webhook but its secret.
 #[derive(Serialize, JsonSchema)]
@@ -133,9 +132,16 @@ pub async fn create(call: &Call<'_>) -> Result<Response, Problem> {
         Key::Value(value) => Some(call.app.parts.vault.seal(&value)),
         Key::Untold | Key::None => None,
     };
-    let webhook_id = WebhookId::from_uuid(Uuid::new_v4());
-    submit(call, Command::CreateWebhook(Box::new(CreateWebhook { webhook_id, subscription, switch }))).await?;
-    stored(call, webhook_id)
+    let webhook_id = WebhookId::from_uuid(fresh_id(call, "webhook")?);
+    let command = CreateWebhook { webhook_id, subscription, switch };
+    // The outcome is the first one's where the request is a repetition: another id than that made up above.
+    match submit(call, Command::CreateWebhook(Box::new(command))).await?.outcome {
+        Outcome::WebhookCreated { webhook_id } => stored(call, webhook_id),
+        outcome => {
+            tracing::error!(?outcome, "a registration came to something else");
+            Err(Problem::Internal)
+        }
+    }
 }
 
 /// `PUT /service/webhooks/{webhookId}`: 201, although nothing is created.

@@ -6,6 +6,7 @@ use hyper::header::HeaderName;
 use tapelog_commands::{Command, IdempotencyKey, Request};
 use tapelog_events::CommitId;
 use tapelog_store::sequencer::{SubmitError, Submitted};
+use uuid::{Builder, Uuid};
 
 use super::call::Call;
 use super::limits;
@@ -60,6 +61,18 @@ pub async fn submit_once(call: &Call<'_>, actor: &str, command: Command) -> Resu
         idempotency: None,
     };
     call.app.parts.sequencer.submit(request).await
+}
+
+/// An id for something that a request makes, of which the request calls it this. Under an `Idempotency-Key` it is the same
+/// at each repetition: what is told then is what the first answer told of.
+///
+/// # Errors
+/// [`Problem::Invalid`] for a bad `Idempotency-Key`.
+pub fn fresh_id(call: &Call<'_>, what: &str) -> Result<Uuid, Problem> {
+    let Some(IdempotencyKey { key, request }) = idempotency(call)? else { return Ok(Uuid::new_v4()) };
+    let mut bytes = [0; 16];
+    bytes.copy_from_slice(&digest(&[&key, &request, what.as_bytes()])[..16]);
+    Ok(Builder::from_random_bytes(bytes).into_uuid())
 }
 
 /// Digests of who asks for what under which key, and of the request itself.

@@ -160,6 +160,11 @@ impl Inventory {
         self.objects.flows_of(slot).into_iter().filter_map(|flow| self.flow_id(flow))
     }
 
+    /// The Flow that used an object first, unless that is hidden or uses it no more.
+    pub fn flow_first_using(&self, slot: ObjectSlot) -> Option<FlowId> {
+        self.objects.first_of(slot).and_then(|flow| self.flow_id(flow))
+    }
+
     /// A media object's own range; never of any other.
     pub fn object_range(&self, slot: ObjectSlot) -> TimeRange {
         self.objects.range(slot)

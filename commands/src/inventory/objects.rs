@@ -145,6 +145,17 @@ impl Objects {
         }
     }
 
+    /// The Flow whose segments used an object first, unless they use it no more.
+    pub fn first_of(&self, slot: ObjectSlot) -> Option<FlowSlot> {
+        let row = &self.rows[slot.0 as usize];
+        match (row.state(), row.users & LIST) {
+            (Meta::REGISTERED, LIST) => self.list(row.users).first,
+            (Meta::REGISTERED, _) => Some(FlowSlot(row.users)),
+            (Meta::INIT, _) => self.init_uses(row.users).first,
+            _ => None,
+        }
+    }
+
     /// Whether an object may go, as one that was only allocated before a moment, or that nothing refers to since before
     /// another. An init object stays as long as a media object names it.
     pub fn is_expired(&self, slot: ObjectSlot, unregistered_before: Instant, unreferenced_before: Instant) -> bool {

@@ -76,7 +76,7 @@ fn a_webhook_is_registered_for_whom_it_is_judged_by() {
         given([])
             .when_by(&reader, create(subscription("https://example.com/a"), switch))
             .then_events([created(registered)])
-            .then_outcome(&Outcome::Created);
+            .then_outcome(&Outcome::WebhookCreated { webhook_id: WEBHOOK });
     }
 }
 
@@ -116,6 +116,23 @@ fn a_key_stays_unless_it_is_replaced_or_removed() {
 }
 
 #[test]
+fn a_key_goes_nowhere_but_where_it_was_given_for() {
+    let of_another = Webhook { owner: "another".to_owned(), ..webhook(WebhookStatus::Started) };
+    let off = Webhook { status: WebhookStatus::Disabled, ..of_another.clone() };
+    let refused =
+        || Rejection::Forbidden("have a key that another gave sent elsewhere: give api_key_value".to_owned());
+    given([created(of_another)])
+        .when(put("https://example.com/b", KeyChange::Keep, Switch::On))
+        .then_rejected(refused())
+        .when_by(&access([]), put("https://example.com/a", KeyChange::Keep, Switch::Off))
+        .then_events([WebhookUpdated { webhook: off }.into()])
+        .when(put("https://example.com/b", KeyChange::Keep, Switch::On))
+        .then_rejected(refused())
+        .when(put("https://example.com/b", KeyChange::Set(sealed(2)), Switch::On))
+        .then_holds(|state| state.registry().webhooks.get(&WEBHOOK).unwrap().owner == ACTOR);
+}
+
+#[test]
 fn a_webhook_is_deleted_once() {
     given([created(webhook(WebhookStatus::Started))])
         .when(Command::DeleteWebhook(WEBHOOK))
@@ -136,7 +153,7 @@ fn a_webhook_names_only_flows_and_sources_that_may_be_seen() {
         .when_by(&access([]), create(names.clone(), Switch::On))
         .then_rejected(refused())
         .when_by(&access([("news", &[Permission::Read])]), create(names, Switch::On))
-        .then_outcome(&Outcome::Created);
+        .then_outcome(&Outcome::WebhookCreated { webhook_id: WEBHOOK });
 }
 
 #[test]

@@ -381,6 +381,7 @@ fn outcome() -> BoxedStrategy<Outcome> {
         select(vec![Outcome::Created, Outcome::Done]),
         vec(failure(), 0..3).prop_map(|failures| Outcome::Segments { failures }),
         allocated,
+        uuid().prop_map(|id| Outcome::WebhookCreated { webhook_id: WebhookId::from_uuid(id) }),
         uuid().prop_map(|id| Outcome::DeletionRequested { request_id: DeletionRequestId::from_uuid(id) }),
     ]
     .boxed()

@@ -25,6 +25,7 @@ fn outcomes() -> Vec<Outcome> {
     vec![
         Outcome::Segments { failures: kinds.map(failure).to_vec() },
         Outcome::DeletionRequested { request_id: deletion_id() },
+        Outcome::WebhookCreated { webhook_id: WebhookId::from_uuid(uuid("00000000-0000-4000-8000-0000000000e2")) },
     ]
 }
 

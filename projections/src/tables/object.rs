@@ -3,9 +3,8 @@
 use std::collections::BTreeSet;
 use std::ops::Bound;
 
-use smallvec::SmallVec;
-use tapelog_commands::inventory::{Object, ObjectState};
-use tapelog_events::{Access, FlowId, Instance, Instant, ObjectId, TimeRange};
+use tapelog_commands::inventory::{Instances, Purpose};
+use tapelog_events::{Access, FlowId, Instant, ObjectId, TimeRange};
 
 use super::page::{Direction, InvalidCursor, Page, Paging, decode_id, encode_id};
 use super::segment::ListedInit;
@@ -21,7 +20,7 @@ pub struct StoredObject {
     /// The Flow that used it first, unless that no longer does.
     pub first_referenced_by_flow: Option<FlowId>,
     /// Where its bytes lie, in order of preference.
-    pub instances: SmallVec<[Instance; 1]>,
+    pub instances: Instances,
     /// The Flows whose segments use it, each once: as their media or, where it is an init object, to decode that.
     pub flows: BTreeSet<FlowId>,
 }
@@ -87,24 +86,21 @@ pub struct AllocatedObject {
     /// The Flow that must register it first; any may where none is named.
     pub flow_id: Option<FlowId>,
     /// Where its bytes are to go.
-    pub instances: SmallVec<[Instance; 1]>,
+    pub instances: Instances,
 }
 
 impl Tables {
-    /// An object that was allocated and that no segment has used yet.
+    /// An object that was allocated and that no segment has used yet; `None` once the Flow that was to register it has
+    /// gone.
     pub fn allocation(&self, id: &ObjectId) -> Option<AllocatedObject> {
         let inventory = self.state.inventory();
-        let object = inventory.object(inventory.object_slot(id)?);
-        match object.state {
-            ObjectState::Allocated { flow, .. } => {
-                let flow_id = flow.and_then(|slot| inventory.flow_id(slot));
-                Some(AllocatedObject { flow_id, instances: object.instances })
-            }
-            ObjectState::Registered { .. }
-            | ObjectState::Init { .. }
-            | ObjectState::Unreferenced { .. }
-            | ObjectState::Condemned { .. } => None,
-        }
+        let slot = inventory.object_slot(id)?;
+        let Purpose::Open(flow) = inventory.purpose(slot) else { return None };
+        let flow_id = match flow {
+            Some(flow) => Some(inventory.flow_id(flow)?),
+            None => None,
+        };
+        Some(AllocatedObject { flow_id, instances: inventory.object_access(slot).0 })
     }
 
     /// An object; `None` until a segment uses it, and once none does any more that is there to be seen (section 8).
@@ -115,15 +111,16 @@ impl Tables {
         if flows.is_empty() {
             return None;
         }
-        let Object { state, instances, key_frame_count, .. } = inventory.object(slot);
-        let (kind, first) = match state {
-            ObjectState::Registered { range: timerange, first, .. } => {
-                (ObjectKind::Media { timerange, key_frame_count, init: self.listed_init(slot) }, first)
+        let (instances, key_frame_count) = inventory.object_access(slot);
+        let kind = match inventory.purpose(slot) {
+            Purpose::Media => {
+                let timerange = inventory.object_range(slot);
+                ObjectKind::Media { timerange, key_frame_count, init: self.listed_init(slot) }
             }
-            ObjectState::Init { first, .. } => (ObjectKind::Init, first),
-            ObjectState::Allocated { .. } | ObjectState::Unreferenced { .. } | ObjectState::Condemned => return None,
+            Purpose::Init => ObjectKind::Init,
+            Purpose::Open(_) | Purpose::Nothing => return None,
         };
-        let first_referenced_by_flow = first.and_then(|slot| inventory.flow_id(slot));
+        let first_referenced_by_flow = inventory.flow_first_using(slot);
         Some(StoredObject { id: id.clone(), kind, first_referenced_by_flow, instances, flows })
     }
 
@@ -140,9 +137,15 @@ impl Tables {
         self.state.inventory().expired(from, rows, unregistered_before, unreferenced_before)
     }
 
+    /// Whether the bytes of an object are to be erased.
+    pub fn is_condemned(&self, id: &ObjectId) -> bool {
+        let inventory = self.state.inventory();
+        inventory.object_slot(id).is_some_and(|slot| inventory.purpose(slot) == Purpose::Nothing)
+    }
+
     /// Objects whose bytes are to be erased, each with where these lie: those among `rows` rows of the table from one
     /// on. With the row to go on from; `None` at the end. Starts at 0.
-    pub fn condemned_objects(&self, from: u32, rows: usize) -> (Vec<(ObjectId, SmallVec<[Instance; 1]>)>, Option<u32>) {
+    pub fn condemned_objects(&self, from: u32, rows: usize) -> (Vec<(ObjectId, Instances)>, Option<u32>) {
         self.state.inventory().condemned(from, rows)
     }
 }

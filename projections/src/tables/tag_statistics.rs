@@ -224,9 +224,9 @@ pub(super) fn visible_tags(inventory: &Inventory, (flow_id, start): SegmentPlace
 }
 
 /// One page of texts that begin with a prefix, A to Z.
-fn texts_page<'a, V, T>(
+fn texts_page<V, T>(
     mark: u8,
-    texts: &'a BTreeMap<Box<str>, V>,
+    texts: &BTreeMap<Box<str>, V>,
     prefix: &str,
     paging: &Paging<'_>,
     item: impl Fn(&str, &V) -> T,
@@ -234,19 +234,22 @@ fn texts_page<'a, V, T>(
     let after = paging.cursor.map(|cursor| decode_text(mark, cursor)).transpose()?;
     let after = after.as_deref();
     let encode = |text: &str| encode_cursor(&[&[mark], text.as_bytes()].concat());
-    let placed = |(text, value): (&'a Box<str>, &'a V)| (&**text, item(text, value));
+    let within =
+        |bounds: (Bound<&str>, Bound<&str>)| texts.range::<str, _>(bounds).map(|(text, value)| (&**text, value));
+    let begins = |text: &str| text.starts_with(prefix);
+    let placed = |(text, value)| (text, item(text, value));
     Ok(match paging.direction {
         Direction::Usual => {
             let from = after.filter(|after| *after >= prefix).map_or(Bound::Included(prefix), Bound::Excluded);
-            let rest = texts.range::<str, _>((from, Bound::Unbounded)).take_while(|(text, _)| text.starts_with(prefix));
+            let rest = within((from, Bound::Unbounded)).take_while(|(text, _)| begins(text));
             Page::collect(rest.map(placed), paging.limit, encode)
         }
         Direction::Reversed => {
             let to = after.map_or(Bound::Unbounded, Bound::Excluded);
-            let is_within = after.is_none_or(|after| after >= prefix);
-            let rest = is_within.then(|| texts.range::<str, _>((Bound::Included(prefix), to)).rev());
+            let is_left = after.is_none_or(|after| after >= prefix);
+            let rest = is_left.then(|| within((Bound::Included(prefix), to)).rev());
             // Those that begin otherwise come after all that begin so.
-            let rest = rest.into_iter().flatten().skip_while(|(text, _)| !text.starts_with(prefix));
+            let rest = rest.into_iter().flatten().skip_while(|(text, _)| !begins(text));
             Page::collect(rest.map(placed), paging.limit, encode)
         }
     })
