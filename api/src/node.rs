@@ -258,10 +258,14 @@ impl Node {
     ///
     /// # Errors
     /// When something that was accepted could not be finished, or the checkpoint not be stored.
-    pub async fn stop(self) -> Result<()> {
+    pub async fn stop(mut self) -> Result<()> {
         self.stop.cancel();
         self.http.await?;
-        self.housekeeping.join_all().await;
+        while let Some(ended) = self.housekeeping.join_next().await {
+            if let Err(error) = ended {
+                tracing::error!(%error, "a task of housekeeping ended early");
+            }
+        }
         self.authentication.ended().await?;
         self.sequencer.close();
         let written = self.writer.await?;

@@ -9,10 +9,6 @@ use crate::permit::{permit, permit_classes};
 use crate::{Context, CreateWebhook, Decision, KeyChange, PutWebhook, Rejection, State, Switch};
 
 pub(crate) fn create(state: &State, context: &Context<'_>, command: &CreateWebhook) -> Result<Decision, Rejection> {
-    if state.registry().webhooks.get(&command.webhook_id).is_some() {
-        // Only a repetition of the request that made it names it, one that came too late to be remembered.
-        return Ok(Decision { events: Vec::new(), outcome: Outcome::Created });
-    }
     permit_classes(context, &Tags::new(), &command.subscription.tags)?;
     permit_targets(state, context, &command.subscription)?;
     let webhook = Webhook {

@@ -8,6 +8,7 @@ use tapelog_events::{
     Failure, FlowId, Notification, Outcome, SourceId, StorageId, Subscription, Tags, Webhook, WebhookId, WebhookStatus,
 };
 use tapelog_projections::{Paging, Tables, WebhookFilter};
+use uuid::Uuid;
 
 use super::body;
 use super::body::webhook::{Key, WebhookRequest};
@@ -16,7 +17,7 @@ use super::paging;
 use super::problem::Problem;
 use super::response::{self, Response};
 use super::tag_filter;
-use super::write::{fresh_id, submit};
+use super::write::submit;
 
 /// `webhook-get.json`: all that is known of a webhook but its secret.
 #[derive(Serialize, JsonSchema)]
@@ -132,7 +133,7 @@ pub async fn create(call: &Call<'_>) -> Result<Response, Problem> {
         Key::Value(value) => Some(call.app.parts.vault.seal(&value)),
         Key::Untold | Key::None => None,
     };
-    let webhook_id = WebhookId::from_uuid(fresh_id(call, "webhook")?);
+    let webhook_id = WebhookId::from_uuid(Uuid::new_v4());
     let command = CreateWebhook { webhook_id, subscription, switch };
     // The outcome is the first one's where the request is a repetition: another id than that made up above.
     match submit(call, Command::CreateWebhook(Box::new(command))).await?.outcome {

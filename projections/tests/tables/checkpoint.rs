@@ -1,15 +1,21 @@
 //! Checkpoints: what is loaded is what was stored, and what is damaged is not used.
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 
 use proptest::prelude::*;
 use tapelog_commands::{
-    AddInstance, Command, DeleteSegments, FinishCopy, FlowMetadata, FlowProperty, InstanceName, Manner, NewSegment,
-    RemoveInstance, SegmentName, TagSegment, TagsChange,
+    AddInstance, AdvanceDeletion, Command, CondemnObjects, DeleteSegments, FinishCopy, FinishErasure, FlowMetadata,
+    FlowProperty, InstanceName, Manner, NewSegment, PurgeFlow, RemoveInstance, SegmentName, TagSegment, TagsChange,
+    Technical,
 };
-use tapelog_events::{Instance, Seq, TagValue, Tags, Timestamp, codec};
+use tapelog_events::{
+    EssenceParameters, Format, Instance, Instant, MultiEssence, Seq, TagValue, Tags, TechnicalMetadata, Timestamp,
+    codec,
+};
 use tapelog_projections::checkpoint::{Checkpoints, OpenError, open_tables};
 use tapelog_projections::verify::first_difference;
 use tapelog_projections::{Listed, Live, Tables};
@@ -19,7 +25,7 @@ use tempfile::TempDir;
 
 use crate::scribe::{
     Scribe, allocate, backend, collecting, delete, delete_in, first_page, flow, labelled, metadata, new_segment,
-    object, patience, post, post_ranges, put, range, set, source,
+    object, patience, post, post_ranges, put, range, set, source, technical,
 };
 use crate::step::{Step, step};
 
@@ -119,63 +125,139 @@ fn only_what_changed_is_written_again() {
     assert!(!is_unchanged("flows-"));
 }
 
-#[test]
-fn every_table_is_stored() {
-    let folder = folder();
-    let mut scribe = small_store();
+/// One of everything, in an order in which each command leads to something.
+fn one_of_everything() -> Vec<Command> {
     let tags = |name: &str, value: TagValue| Tags::from([(name.to_owned(), value)]);
     let one = |text: &str| TagValue::One(text.to_owned());
-    scribe.write(put(flow(8), FlowMetadata { tags: tags("k", one("v")), ..metadata(source(8)) }));
-    scribe.write(collecting(flow(9), source(9), &[flow(8)]));
-    for (start, value) in [(0, TagValue::Many(vec!["a".to_owned(), "b".to_owned()])), (1, TagValue::Many(vec![]))] {
-        scribe.write(Command::TagSegment(TagSegment {
+    let tag_segment = |start, value| {
+        Command::TagSegment(TagSegment {
             flow_id: flow(1),
             segment: SegmentName::At(Timestamp::from_parts(start, 0).unwrap()),
             change: TagsChange::Replace(tags("take", value)),
-        }));
-    }
-    let steps = [
-        Step::Profile { number: 0 },
-        Step::Webhook { number: 0, is_wanted: true },
-        Step::Account { number: 0, is_wanted: true },
-        Step::Token { number: 0, account: 0, is_wanted: true },
-        Step::Name { name: 0 },
-    ];
-    for step in steps {
-        scribe.write(step.command(&scribe));
-    }
-    let (timerange, patience) = (range("_"), patience(1, 0));
-    scribe.write(Command::DeleteSegments(DeleteSegments { flow_id: flow(2), timerange, object_id: None, patience }));
-    scribe.write(delete_in(flow(3), Manner::Aside));
-    // One object to be copied, and the copy of another to be erased.
-    scribe.write(allocate(flow(4), vec![object("copied"), object("erased")]));
+        })
+    };
+    let multi = TechnicalMetadata {
+        essence_parameters: Some(EssenceParameters::Multi(MultiEssence { init_segments: Some(true) })),
+        ..technical(Format::Multi)
+    };
+    let with_init = FlowMetadata { technical: Technical::Own(Box::new(multi)), ..metadata(source(3)) };
     let segment =
         |name: &str, text: &str| NewSegment { get_urls: Vec::new(), ..new_segment(object(name), range(text)) };
-    scribe.write(post(flow(4), vec![segment("copied", "[9:0_10:0)"), segment("erased", "[10:0_11:0)")]));
+    let needing = |name: &str, text: &str| NewSegment { init_object_id: Some(object("init")), ..segment(name, text) };
     let storage_id = backend(1);
-    for name in ["copied", "erased"] {
-        scribe.write(Command::AddInstance(AddInstance {
+    let copy = |name: &str| {
+        Command::AddInstance(AddInstance {
             object_id: object(name),
             instance: Instance::Controlled { storage_id },
             storage_tags: Tags::new(),
             reserved_labels: Vec::new().into(),
-        }));
-    }
-    let object_id = object("erased");
-    scribe.write(Command::FinishCopy(FinishCopy { object_id: object_id.clone(), storage_id, result: Ok(()) }));
-    let instance = InstanceName::Controlled(storage_id);
-    scribe.write(Command::RemoveInstance(RemoveInstance { object_id, instance }));
-    scribe.ask_with_key(labelled(flow(1), source(0), Some("new")), Some(1));
+        })
+    };
+    let copied = |name: &str, result| Command::FinishCopy(FinishCopy { object_id: object(name), storage_id, result });
+    let late = Instant::from_micros(i64::MAX / 2);
+    let condemn = |name: &str| {
+        let object_ids = vec![object(name)];
+        Command::CondemnObjects(CondemnObjects { object_ids, unregistered_before: late, unreferenced_before: late })
+    };
+    let delete_segments_of = |number, timerange: &str, at_once| {
+        let (timerange, patience) = (range(timerange), patience(at_once, number));
+        Command::DeleteSegments(DeleteSegments { flow_id: flow(number), timerange, object_id: None, patience })
+    };
+    let (remember, request_id) = (Duration::ZERO, patience(0, 2).request_id);
+    let erased = |name: &str| Command::FinishErasure(FinishErasure { object_id: object(name), storage_id });
+    let unlink = InstanceName::Controlled(storage_id);
+    vec![
+        put(flow(1), FlowMetadata { tags: tags("k", one("v")), ..metadata(source(1)) }),
+        put(flow(2), metadata(source(2))),
+        put(flow(3), with_init),
+        collecting(flow(4), source(4), &[flow(1), flow(2)]),
+        post_ranges(flow(1), &["[0:0_1:0)", "[1:0_2:0]"]),
+        tag_segment(0, TagValue::Many(vec!["a".to_owned(), "b".to_owned()])),
+        tag_segment(1, TagValue::Many(Vec::new())),
+        allocate(flow(2), ["a", "b", "c"].map(object).to_vec()),
+        post(flow(2), vec![segment("a", "[0:0_1:0)"), segment("b", "[1:0_2:0)")]),
+        copy("a"),
+        copy("b"),
+        copied("a", Ok(())),
+        copied("b", Err("no".to_owned())),
+        erased("b"),
+        Command::RemoveInstance(RemoveInstance { object_id: object("a"), instance: unlink }),
+        copy("b"),
+        allocate(flow(3), ["init", "x", "y"].map(object).to_vec()),
+        post(flow(3), vec![needing("x", "[0:0_1:0)"), needing("y", "[1:0_2:0)")]),
+        delete_segments_of(3, "[0:0_1:0)", 9),
+        delete_segments_of(3, "_", 9),
+        post(flow(3), vec![needing("x", "[0:0_1:0)")]),
+        delete_in(flow(1), Manner::Aside),
+        Command::RestoreFlow(flow(1)),
+        delete_in(flow(1), Manner::Aside),
+        put(flow(5), FlowMetadata { tags: tags("k", one("w")), ..metadata(source(5)) }),
+        post_ranges(flow(5), &["[0:0_1:0)"]),
+        delete_in(flow(5), Manner::Aside),
+        Command::PurgeFlow(PurgeFlow { flow_id: flow(5), before: late }),
+        put(flow(6), FlowMetadata { tags: tags("k", one("w")), ..metadata(source(6)) }),
+        collecting(flow(4), source(4), &[flow(2), flow(6)]),
+        post_ranges(flow(6), &["[0:0_1:0)"]),
+        Command::TagSegment(TagSegment {
+            flow_id: flow(6),
+            segment: SegmentName::At(Timestamp::ZERO),
+            change: TagsChange::Replace(tags("take", one("1"))),
+        }),
+        condemn("y"),
+        Command::ForgetObjects(vec![object("y")]),
+        condemn("c"),
+        delete_segments_of(2, "_", 1),
+        Command::AdvanceDeletion(AdvanceDeletion { request_id, segments: 1, remember }),
+        delete_segments_of(6, "_", 9),
+        post_ranges(flow(6), &["[0:0_1:0)"]),
+        Command::TagSegment(TagSegment {
+            flow_id: flow(6),
+            segment: SegmentName::At(Timestamp::ZERO),
+            change: TagsChange::Replace(tags("take", one("2"))),
+        }),
+        erased("a"),
+        copy("x"),
+    ]
+}
 
-    checkpoints(&folder).write(&scribe.tables).unwrap();
-    let loaded = load(&folder).unwrap();
-    assert_equal(&loaded, &scribe.tables);
-    for digest in loaded.digest() {
-        assert!(digest.rows > 0, "{}", digest.table);
+#[test]
+fn each_change_is_in_the_next_checkpoint() {
+    let folder = folder();
+    let writing = checkpoints(&folder);
+    let mut scribe = Scribe::new();
+    let mut filled = BTreeSet::new();
+    let mut check = |scribe: &Scribe| {
+        writing.write(&scribe.tables).unwrap();
+        let loaded = load(&folder).unwrap();
+        assert_equal(&loaded, &scribe.tables);
+        assert_eq!(loaded.registry(), scribe.tables.registry());
+        let listings = [Listed::Flows, Listed::Sources, Listed::Segments(flow(2))];
+        assert_eq!(listings.map(|it| loaded.changed(it)), listings.map(|it| scribe.tables.changed(it)));
+        filled.extend(loaded.digest().into_iter().filter(|digest| digest.rows > 0).map(|digest| digest.table));
+    };
+    for command in one_of_everything() {
+        scribe.write(command);
+        check(&scribe);
     }
-    assert_eq!(loaded.registry(), scribe.tables.registry());
-    let listings = [Listed::Flows, Listed::Sources, Listed::Segments(flow(4))];
-    assert_eq!(listings.map(|listed| loaded.changed(listed)), listings.map(|it| scribe.tables.changed(it)));
+    let steps = [
+        Step::Profile { number: 0 },
+        Step::Webhook { number: 0, is_wanted: true },
+        Step::Webhook { number: 0, is_wanted: false },
+        Step::Account { number: 0, is_wanted: true },
+        Step::Token { number: 0, account: 0, is_wanted: true },
+        Step::Token { number: 0, account: 0, is_wanted: false },
+        Step::Token { number: 1, account: 0, is_wanted: true },
+        Step::Account { number: 0, is_wanted: false },
+        Step::Name { name: 0 },
+    ];
+    for step in steps {
+        scribe.write(step.command(&scribe));
+        check(&scribe);
+    }
+    scribe.ask_with_key(labelled(flow(2), source(2), Some("new")), Some(1));
+    check(&scribe);
+    let all: BTreeSet<_> = scribe.tables.digest().into_iter().map(|digest| digest.table).collect();
+    assert_eq!(filled, all, "every table had rows");
 }
 
 #[test]

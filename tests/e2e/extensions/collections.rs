@@ -1,6 +1,8 @@
 //! Collections as resources of their own.
 
+use reqwest::Method;
 use serde_json::json;
+use tapelog_tests::api::Answer;
 use tapelog_tests::store::{create_flow, new_id, pluck};
 
 use super::SERVER;
@@ -24,6 +26,21 @@ async fn a_collection_is_a_flow_that_collects_and_is_seen_with_what_it_collects(
     api.post("/collections", &json!({ "id": id, "members": [] })).await.expect(409);
     api.post("/collections", &json!({ "members": [{ "id": new_id() }] })).await.expect(400);
     api.post("/collections", &json!({})).await.expect(400);
+}
+
+#[tokio::test]
+async fn a_repeated_request_is_told_of_the_collection_that_the_first_one_made() {
+    let api = SERVER.visit().await;
+    let flow = create_flow(&api).await;
+    let source = api.read(&format!("/flows/{flow}")).await["source_id"].clone();
+    for (path, member) in [("/collections", json!(flow)), ("/source-collections", source)] {
+        let (asked, key) = (json!({ "members": [{ "id": member }] }), new_id());
+        let make = || Answer::to(api.request(Method::POST, path).json(&asked).header("idempotency-key", &key));
+        let made = make().await.expect(201).json();
+        assert_eq!(make().await.expect(201).json()["id"], made["id"], "{path}");
+        let another = api.post(path, &asked).await.expect(201).json();
+        assert_ne!(another["id"], made["id"], "{path}");
+    }
 }
 
 #[tokio::test]

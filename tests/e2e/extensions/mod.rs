@@ -75,7 +75,8 @@ async fn a_source_goes_with_all_its_flows_and_only_if_all_may_go() {
     api.delete(&format!("/sources/{source}?cascade=true")).await.expect(403);
     api.get(&format!("/flows/{first}")).await.expect(200);
     api.put(&format!("/flows/{second}/read_only"), &json!(false)).await.expect(204);
-    api.delete(&format!("/sources/{source}?cascade=true")).await.expect(204);
+    let whole = api.request(Method::DELETE, &format!("/sources/{source}?cascade=true"));
+    Answer::to(whole.header("idempotency-key", "all flows, not only the first")).await.expect(204);
     for path in [format!("/sources/{source}"), format!("/flows/{first}"), format!("/flows/{second}")] {
         api.get(&path).await.expect(404);
     }

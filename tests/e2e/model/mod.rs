@@ -94,8 +94,11 @@ struct Run {
 
 impl Run {
     async fn start(seed: u64) -> Self {
-        // Checkpoints come about in the middle of everything.
-        let server = Server::start_with(Options::checkpoint_every(2)).await;
+        // Checkpoints are written and unused objects are erased in the middle of everything.
+        let options = Options::checkpoint_every(2)
+            .and("TAPELOG_RETENTION__UNREFERENCED_SECONDS", 1)
+            .and("TAPELOG_RETENTION__SWEEP_EVERY_SECONDS", 1);
+        let server = Server::start_with(options).await;
         let history = History { seed, step: 0, steps: VecDeque::new(), asked: Vec::new() };
         let (model, steps) = (Model::default(), Steps::new(seed));
         let mut run = Self { history, server, model, steps, cache: Cache::default(), succeeded: BTreeSet::new() };

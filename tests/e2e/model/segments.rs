@@ -159,7 +159,6 @@ impl Model {
         match object {
             Some(_) if urls.iter().any(clashes) => Judgement::Refuse("another URL has its label"),
             Some(_) if !urls.is_empty() => Judgement::Open,
-            None if self.used_up.contains(&segment.object) => Judgement::Open,
             _ => Judgement::Accept,
         }
     }

@@ -27,8 +27,8 @@ impl Steps {
             _ => {
                 let mut ids: Vec<_> = (0..=self.number(2)).map(|_| self.free_object(model)).collect();
                 ids.dedup();
-                if self.chance(15) {
-                    ids.push(self.object_id());
+                if self.chance(25) {
+                    ids = vec![self.object_id()];
                 }
                 json!({ "object_ids": ids })
             }
@@ -299,10 +299,10 @@ impl Steps {
         }
     }
 
-    /// The id of an object that is not there, and seldom one that was.
+    /// The id of an object that is not there and never was. Whether a segment may bring back one that was is not for a
+    /// naive store to know.
     fn free_object(&mut self, model: &Model) -> String {
-        let again = self.chance(5);
-        let is_free = |id: &&String| model.object(id).is_none() && (again || !model.used_up.contains(*id));
+        let is_free = |id: &&String| model.object(id).is_none() && !model.used_up.contains(*id);
         let free: Vec<_> = self.objects.iter().filter(is_free).cloned().collect();
         self.pick_if_any(&free).unwrap_or_else(|| self.new_id())
     }
