@@ -198,6 +198,7 @@ impl Node {
             limits: settings.limits.clone(),
             metrics,
             public_url: settings.public_url.clone(),
+            scheme,
             base_path: String::new(),
         });
         let admin = admin::router(Arc::new(Verifiable {

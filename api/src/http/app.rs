@@ -46,6 +46,8 @@ pub struct AppParts {
     pub metrics: Metrics,
     /// The URL of the API's root, where clients reach it by another one than their requests tell.
     pub public_url: Option<String>,
+    /// The scheme of the URLs by which this server itself is reached: `http`, or `https` where it speaks TLS.
+    pub scheme: &'static str,
     /// What every path begins with: empty, or such as `/tams/v8.2`.
     pub base_path: String,
 }

@@ -55,8 +55,8 @@ impl Call<'_> {
 
     /// The absolute URL of a path below the base path, as the client would write it.
     pub fn url(&self, path: &str) -> String {
-        let AppParts { public_url, base_path, .. } = &self.app.parts;
-        public_url::absolute(public_url.as_deref(), &self.head.headers, base_path, path)
+        let AppParts { public_url, scheme, base_path, .. } = &self.app.parts;
+        public_url::absolute(public_url.as_deref(), scheme, &self.head.headers, base_path, path)
     }
 
     /// Whether only the headers are asked for, so that a costly body need not be made.

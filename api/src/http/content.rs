@@ -9,10 +9,11 @@ use http_body_util::{BodyExt, BodyStream};
 use hyper::StatusCode;
 use hyper::body::Body as HttpBody;
 use hyper::header::{CACHE_CONTROL, CONTENT_TYPE, HeaderValue, LOCATION};
-use tapelog_events::{Instance, ObjectId, Permission, StorageId};
+use tapelog_events::{Instance, ObjectId, Permission, StorageId, Verdict};
 use tapelog_projections::Tables;
 use tapelog_store::media::{MediaError, object_key};
 
+use super::backend::Backend;
 use super::call::Call;
 use super::problem::Problem;
 use super::response::{self, Response};
@@ -33,7 +34,9 @@ pub fn get(call: &Call<'_>, object_id: &ObjectId) -> Result<Response, Problem> {
     let object = found.ok_or_else(|| missing(object_id))?;
     let url = object.instances.iter().find_map(|instance| match instance {
         Instance::Controlled { storage_id } => {
-            let media = backends.media(*storage_id)?;
+            // Of storage backends that the caller may not see, no URL is told (1.9).
+            let backend = backends.get(*storage_id);
+            let media = &backend.filter(|backend| call.access().may_read(&backend.description.place.tags))?.media;
             let mut url = String::new();
             let key = object_key(&object_id.to_string());
             media.presign_get(&key, &media.signing_time(call.app.now()), &mut url);
@@ -57,9 +60,12 @@ where
     B::Error: Into<Box<dyn Error + Send + Sync>>,
 {
     let (place, in_use) = call.app.parts.tables.read(|tables| place(call, tables, object_id))?;
-    let media = call.app.parts.backends.media(place);
-    let media =
-        media.ok_or_else(|| Problem::NotFound(format!("object {object_id} lies on no storage backend in use")))?;
+    let backend = call.app.parts.backends.get(place);
+    let Backend { description, media, .. } =
+        backend.ok_or_else(|| Problem::NotFound(format!("object {object_id} lies on no storage backend in use")))?;
+    if call.access().judge(Permission::Write, &description.place.tags) != Verdict::Granted {
+        return Err(Problem::Forbidden("you may not store objects on the object's storage backend".to_owned()));
+    }
     let key = object_key(&object_id.to_string());
     if in_use {
         match media.head(&key).await {
@@ -91,7 +97,7 @@ fn place(call: &Call<'_>, tables: &Tables, object_id: &ObjectId) -> Result<(Stor
     };
     let may = |permission| {
         let mut flows = flows.iter().filter_map(|id| tables.flow(*id));
-        flows.any(|flow| call.access().judge(permission, &flow.flow().tags) == tapelog_events::Verdict::Granted)
+        flows.any(|flow| call.access().judge(permission, &flow.flow().tags) == Verdict::Granted)
     };
     // What no Flow has asked for is open to all who may write.
     if !flows.is_empty() && !may(Permission::Write) {

@@ -6,8 +6,9 @@ use hyper::header::{FORWARDED, HOST};
 /// The absolute URL of a path below the base path of the API, as its client would write it.
 ///
 /// In this order: the deployment's setting; what a proxy says in `Forwarded` or `X-Forwarded-Proto`, `-Host` and
-/// `-Prefix`; the header `Host`. What is no scheme, authority or path is passed over, since headers may hold anything.
-pub fn absolute(setting: Option<&str>, headers: &HeaderMap, base_path: &str, path: &str) -> String {
+/// `-Prefix`; the header `Host`, and the scheme that this server itself speaks. What is no scheme, authority or path is
+/// passed over, since headers may hold anything.
+pub fn absolute(setting: Option<&str>, own_scheme: &str, headers: &HeaderMap, base_path: &str, path: &str) -> String {
     if let Some(setting) = setting {
         return format!("{}{path}", setting.trim_end_matches('/'));
     }
@@ -15,7 +16,7 @@ pub fn absolute(setting: Option<&str>, headers: &HeaderMap, base_path: &str, pat
     let forwarded = headers.get(FORWARDED).and_then(|value| value.to_str().ok()).map(first_of_list);
     let forwarded = |key: &str| forwarded.and_then(|element| parameter(element, key));
     let scheme = forwarded("proto").or_else(|| header("x-forwarded-proto"));
-    let scheme = scheme.filter(|scheme| matches!(*scheme, "http" | "https")).unwrap_or("http");
+    let scheme = scheme.filter(|scheme| matches!(*scheme, "http" | "https")).unwrap_or(own_scheme);
     let host = forwarded("host").or_else(|| header("x-forwarded-host")).filter(|host| is_authority(host));
     let host = host.or_else(|| header(HOST.as_str()).filter(|host| is_authority(host))).unwrap_or("localhost");
     let prefix = header("x-forwarded-prefix").filter(|prefix| is_prefix(prefix)).unwrap_or_default();
@@ -54,7 +55,7 @@ mod tests {
             .iter()
             .map(|(name, value)| (HeaderName::from_static(name), HeaderValue::from_static(value)))
             .collect();
-        absolute(setting, &headers, "/v8", "/flows")
+        absolute(setting, "http", &headers, "/v8", "/flows")
     }
 
     #[test]
@@ -71,6 +72,8 @@ mod tests {
             "https://[::1]:8443/v8/flows"
         );
         assert_eq!(of(Some("https://x.example/tams/"), &[host]), "https://x.example/tams/flows");
+        let headers = HeaderMap::from_iter([(HOST, HeaderValue::from_static("a.example"))]);
+        assert_eq!(absolute(None, "https", &headers, "", "/flows"), "https://a.example/flows");
     }
 
     #[test]

@@ -103,6 +103,7 @@ async fn app() -> App {
         limits: Limits::default(),
         metrics: Metrics::new(false),
         public_url: None,
+        scheme: "http",
         base_path: String::new(),
     })
 }

@@ -17,6 +17,7 @@ use std::time::Duration;
 use axum::Router;
 use axum::extract::Request;
 use hyper::body::Incoming;
+use hyper::header::{HOST, HeaderValue};
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto::Builder;
@@ -181,6 +182,7 @@ impl Server {
             service_fn(move |mut request: Request<Incoming>| {
                 asked.store(true, Ordering::Relaxed);
                 request.extensions_mut().insert(remote);
+                name_host(&mut request);
                 router.clone().call(request)
             })
         };
@@ -204,5 +206,13 @@ impl Server {
             Ok(ended) => ended,
             Err(_) => Err("the answers under way did not end in time".into()),
         }
+    }
+}
+
+/// Over HTTP/2 the host that a client means stands in the URI: it is put where HTTP/1.1 has it.
+fn name_host(request: &mut Request<Incoming>) {
+    let named = request.uri().authority().and_then(|authority| HeaderValue::try_from(authority.as_str()).ok());
+    if let Some(host) = named {
+        request.headers_mut().entry(HOST).or_insert(host);
     }
 }

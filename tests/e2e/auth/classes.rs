@@ -153,3 +153,26 @@ async fn nobody_gets_at_more_by_changing_classes_or_by_a_webhook() {
     ann.delete(&path).await.expect(404);
     assert_eq!(ann.read("/service/webhooks").await.as_array().unwrap().len(), 1);
 }
+
+#[tokio::test]
+async fn bytes_on_a_storage_backend_are_for_who_may_use_that() {
+    let vault = r#"[{"label": "vault", "bucket": "vault-media", "tags": {"auth_classes": "vault"}}]"#;
+    let server = Server::start_with(Options::protected().and("TAPELOG_STORAGE", vault)).await;
+    let admin = administrator(&server);
+    let ann = somebody(&server, "ann", json!({ "news": ["read", "write"] })).await;
+    let backends = admin.read("/service/storage-backends").await;
+    let vault = backends.as_array().unwrap().iter().find(|backend| backend["label"] == "vault").unwrap();
+    assert_eq!(ann.read("/service/storage-backends").await.as_array().unwrap().len(), 1);
+    let news = flow(&["news"]);
+    put_flow(&admin, &news).await.expect(201);
+    let asked = json!({ "limit": 1, "storage_id": vault["id"] });
+    let allocated = admin.post(&format!("/flows/{}/storage", id(&news)), &asked).await.expect(201).json();
+    let object = allocated["media_objects"][0]["object_id"].as_str().unwrap();
+    let content = format!("/objects/{object}/content");
+    ann.put(&content, &json!("bytes")).await.expect(403);
+    admin.put(&content, &json!("bytes")).await.expect(201);
+    let segment = json!({ "object_id": object, "timerange": "[0:0_1:0)" });
+    admin.post(&format!("/flows/{}/segments", id(&news)), &segment).await.expect(201);
+    assert_eq!(ann.read(&format!("/objects/{object}")).await["get_urls"], json!([]));
+    ann.head(&content).await.expect(404);
+}
