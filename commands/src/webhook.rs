@@ -48,7 +48,9 @@ pub(crate) fn put(state: &State, context: &Context<'_>, command: &PutWebhook) ->
     // Nobody can read a key: nor may they have it sent to where they read it. It stays with whoever gave it.
     if command.key == KeyChange::Keep && webhook.subscription.api_key_value.is_some() && context.actor != before.owner {
         if webhook.subscription.url != before.subscription.url {
-            return Err(Rejection::Forbidden("have a key that another gave sent elsewhere: give api_key_value".to_owned()));
+            return Err(Rejection::Forbidden(
+                "have a key that another gave sent elsewhere: give api_key_value".to_owned(),
+            ));
         }
         (webhook.owner, webhook.access) = (before.owner.clone(), before.access.clone());
     }

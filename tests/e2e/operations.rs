@@ -111,6 +111,16 @@ async fn both_versions_of_http_are_spoken_on_one_port() {
         let answer = answer.unwrap();
         assert_eq!((answer.version(), answer.status().as_u16()), (Version::HTTP_2, 200));
     }
+    // HTTP/2 has no header Host, and links lead back to the same server all the same.
+    for _ in 0..2 {
+        create_flow(server.api()).await;
+    }
+    let flows = format!("{}/flows?limit=1", server.api().base());
+    for client in [old, new] {
+        let answer = client.get(&flows).send().await.unwrap();
+        let link = answer.headers()["link"].to_str().unwrap().to_owned();
+        assert!(link.starts_with(&format!("<{flows}&page=")), "{:?}: {link}", answer.version());
+    }
 }
 
 #[tokio::test]

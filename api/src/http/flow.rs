@@ -95,9 +95,7 @@ pub async fn put(call: &Call<'_>, id: FlowId) -> Result<Response, Problem> {
         | Outcome::Segments { .. }
         | Outcome::Allocated { .. }
         | Outcome::WebhookCreated { .. }
-        | Outcome::DeletionRequested { .. } => {
-            Ok(call.empty_at(submitted.seq, StatusCode::NO_CONTENT))
-        }
+        | Outcome::DeletionRequested { .. } => Ok(call.empty_at(submitted.seq, StatusCode::NO_CONTENT)),
     }
 }
 

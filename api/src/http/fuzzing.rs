@@ -82,7 +82,11 @@ fn source_id() -> SourceId {
 /// Whether all of a list was read, where each item is judged on its own.
 fn each_taken<T>(read: Result<Vec<Result<T, Problem>>, Problem>) -> bool {
     match read {
-        Ok(items) => items.into_iter().map(taken).fold(true, |all, taken| all && taken),
+        Ok(items) => {
+            // Each is looked at, also after one that was refused.
+            let taken: Vec<bool> = items.into_iter().map(taken).collect();
+            taken.into_iter().all(|taken| taken)
+        }
         Err(problem) => taken::<()>(Err(problem)),
     }
 }

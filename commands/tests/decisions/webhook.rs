@@ -119,8 +119,7 @@ fn a_key_stays_unless_it_is_replaced_or_removed() {
 fn a_key_goes_nowhere_but_where_it_was_given_for() {
     let of_another = Webhook { owner: "another".to_owned(), ..webhook(WebhookStatus::Started) };
     let off = Webhook { status: WebhookStatus::Disabled, ..of_another.clone() };
-    let refused =
-        || Rejection::Forbidden("have a key that another gave sent elsewhere: give api_key_value".to_owned());
+    let refused = || Rejection::Forbidden("have a key that another gave sent elsewhere: give api_key_value".to_owned());
     given([created(of_another)])
         .when(put("https://example.com/b", KeyChange::Keep, Switch::On))
         .then_rejected(refused())

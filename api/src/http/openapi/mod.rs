@@ -16,7 +16,6 @@ use hyper::StatusCode;
 use hyper::header::{CONTENT_SECURITY_POLICY, CONTENT_TYPE, HeaderValue};
 
 use super::call::Call;
-use super::public_url;
 use super::response::{self, Response};
 
 /// The page: no other file, no network.
@@ -29,10 +28,8 @@ const POLICY: HeaderValue = HeaderValue::from_static(
 /// `GET /openapi.json`.
 pub fn document(call: &Call<'_>) -> Response {
     static DOCUMENT: OnceLock<serde_json::Value> = OnceLock::new();
-    let parts = &call.app.parts;
-    let url = public_url::absolute(parts.public_url.as_deref(), &call.head.headers, &parts.base_path, "");
     let mut document = DOCUMENT.get_or_init(document::document).clone();
-    document["servers"] = serde_json::json!([{ "url": url }]);
+    document["servers"] = serde_json::json!([{ "url": call.url("") }]);
     response::ok(&document)
 }
 
