@@ -38,7 +38,7 @@ pub struct Unreadable;
 #[derive(Clone)]
 struct UrlToken(String);
 
-/// Moves the token out of a request's URL to where only [`of`] finds it, so that it gets into no log and no answer.
+/// Moves the token out of a request's URL to where only `of` finds it, so that it gets into no log and no answer.
 pub fn take_url_token(head: &mut Parts) {
     let Some(query) = head.uri.query().filter(|query| query.contains(ACCESS_TOKEN)) else { return };
     let name_of = |pair: &str| decode_percent(pair.split('=').next().unwrap_or_default()).map(|name| name.into_owned());

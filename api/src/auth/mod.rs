@@ -205,8 +205,8 @@ impl Authenticator {
     /// Who sends a request with this head.
     ///
     /// # Errors
-    /// [`Problem::Unauthenticated`] where it has no credentials, or none that hold; [`Problem::TooManyAttempts`] after
-    /// wrong passwords; [`Problem::NotReady`] where it cannot be known now.
+    /// `Problem::Unauthenticated` where it has no credentials, or none that hold; `Problem::TooManyAttempts` after
+    /// wrong passwords; `Problem::NotReady` where it cannot be known now.
     pub async fn authenticate(&self, head: &Parts, request_id: &RequestName<'_>) -> Result<Arc<Principal>, Problem> {
         if let Some(everybody) = &self.everybody {
             return Ok(Arc::clone(everybody));
@@ -229,7 +229,7 @@ impl Authenticator {
     /// The hash of a password, for an account.
     ///
     /// # Errors
-    /// [`Problem::NotReady`] where too many are hashed at once.
+    /// `Problem::NotReady` where too many are hashed at once.
     pub async fn hash_password(&self, password: &str) -> Result<String, Problem> {
         self.passwords.hash(password).await.map_err(|error| self.problem(error.into()))
     }
