@@ -189,6 +189,7 @@ impl Node {
             log: Arc::new(log.log.clone()),
             incarnation,
             backends: Arc::clone(&backends),
+            access_log: settings.log.access,
             retention,
             service: ServiceFacts {
                 version: format!("tapelog {}", env!("CARGO_PKG_VERSION")),

@@ -19,7 +19,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::http::Limits;
 pub use auth::{AuthMode, AuthSettings, IssuerSettings, SecretSettings};
-pub use operations::{LogFormat, LogSettings, MetricsSettings, Share, TlsSettings, TraceSettings};
+pub use operations::{AccessLog, LogFormat, LogSettings, MetricsSettings, Share, TlsSettings, TraceSettings};
 pub use reference::reference;
 pub use retention::RetentionSettings;
 pub use storage::{FetchSettings, MediaSettings};

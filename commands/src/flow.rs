@@ -38,6 +38,9 @@ pub(crate) fn put(state: &State, context: &Context<'_>, command: &PutFlow) -> Re
     {
         return Err(Rejection::FormatOfFlow { existing: before.flow.format, asked: flow.format });
     }
+    if let Some(before) = before {
+        check_segments_fit(state, &before.flow, &flow)?;
+    }
     check_collection(state, context, flow.id, flow.members())?;
     let joins = before.is_none_or(|before| before.flow.source_id != flow.source_id);
     if let Some(source) = state.source(flow.source_id).filter(|_| joins)
@@ -315,6 +318,23 @@ fn deleted_source_without(state: &State, flow: &FlowState) -> Option<Event> {
     let is_last = state.source(source_id)?.flows.len() == 1;
     let collected_by = state.collectors_of_source(source_id);
     is_last.then_some(Event::SourceDeleted(SourceDeleted { source_id, collected_by }))
+}
+
+/// While a Flow has segments, what those rest on stays: that it has a container (5.4), and whether its objects have init
+/// objects (5.6).
+fn check_segments_fit(state: &State, before: &Flow, after: &Flow) -> Result<(), Rejection> {
+    let inventory = state.inventory();
+    if inventory.flow(before.id).is_none_or(|slot| inventory.segments_of(slot) == 0) {
+        return Ok(());
+    }
+    let has_init = |flow: &Flow| flow.essence_parameters.as_ref().is_some_and(|essence| essence.init_segments());
+    if after.container.is_none() {
+        return Err(Rejection::HasSegments("container"));
+    }
+    if has_init(before) != has_init(after) {
+        return Err(Rejection::HasSegments("essence_parameters.init_segments"));
+    }
+    Ok(())
 }
 
 /// Members of a collection exist, and none leads back to the collecting Flow (5.3).

@@ -55,6 +55,9 @@ pub enum Rejection {
     /// A Flow without container owns no segments (5.4).
     #[error("flow {0} has no container, so it can have no segments; set its container first")]
     NoContainer(FlowId),
+    /// Segments of the Flow rest on what was to be changed (5.4, 5.6).
+    #[error("{0} cannot change so while the flow has segments")]
+    HasSegments(&'static str),
     /// Object ids are given out once (section 7).
     #[error("object_ids already exist: {}", .0.iter().take(10).map(ToString::to_string).collect::<Vec<_>>().join(", "))]
     ObjectsExist(Vec<ObjectId>),

@@ -229,7 +229,7 @@ async fn metrics_say_what_happened_and_name_nobody() {
 
 #[tokio::test]
 async fn the_access_log_has_a_line_for_each_request_and_no_token_in_it() {
-    let options = Options::default().and("TAPELOG_LOG__FORMAT", "json");
+    let options = Options::default().and("TAPELOG_LOG__FORMAT", "json").and("TAPELOG_LOG__ACCESS", "all");
     let mut server = Server::start_with(options).await;
     let api = server.api();
     let flow = create_flow(api).await;

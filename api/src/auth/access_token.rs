@@ -6,7 +6,7 @@ use std::time::{Duration, SystemTime};
 use jsonwebtoken::errors::ErrorKind;
 use jsonwebtoken::{Algorithm, DecodingKey, EncodingKey, Header, Validation, decode, encode};
 use serde::{Deserialize, Serialize};
-use tapelog_events::{AccountName, Incarnation, Scope};
+use tapelog_events::{Account, AccountName, Incarnation, Scope};
 
 use super::seal::MasterKey;
 
@@ -29,6 +29,26 @@ struct Claims {
     iat: u64,
     exp: u64,
     scope: String,
+}
+
+/// What an access token says.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct AccessToken {
+    /// Whose it is.
+    pub account: AccountName,
+    /// What it allows at most.
+    pub scopes: BTreeSet<Scope>,
+    /// When it was given out, in seconds since the Unix epoch.
+    issued_seconds: u64,
+}
+
+impl AccessToken {
+    /// Whether it was given out before its account became what it is now: with another password perhaps, or another
+    /// account of that name. Its time is known to the second.
+    pub fn is_older_than(&self, account: &Account) -> bool {
+        let updated = u64::try_from(account.updated.as_micros() / 1_000_000).unwrap_or_default();
+        self.issued_seconds < updated
+    }
 }
 
 /// An access token that does not hold.
@@ -83,17 +103,17 @@ impl AccessTokens {
         encode(&Header::new(Algorithm::HS256), &claims, &self.signing).expect("the key is one of the algorithm")
     }
 
-    /// Whose token this is, and what it allows at most.
+    /// What a token says. It holds no longer where its account has changed since it was given out.
     ///
     /// # Errors
     /// When it does not hold.
-    pub fn check(&self, token: &str) -> Result<(AccountName, BTreeSet<Scope>), InvalidAccessToken> {
+    pub fn check(&self, token: &str) -> Result<AccessToken, InvalidAccessToken> {
         let claims = decode::<Claims>(token, &self.checking, &self.validation).map_err(|error| match error.kind() {
             ErrorKind::ExpiredSignature => InvalidAccessToken::Expired,
             _ => InvalidAccessToken::Invalid,
         })?;
         let scopes = claims.claims.scope.split(' ').filter_map(|scope| scope.parse().ok()).collect();
-        Ok((claims.claims.sub, scopes))
+        Ok(AccessToken { account: claims.claims.sub, scopes, issued_seconds: claims.claims.iat })
     }
 }
 
@@ -114,7 +134,8 @@ mod tests {
         let scopes = BTreeSet::from([Scope::Read, Scope::Write]);
         let now = SystemTime::now();
         let token = tokens.issue(&ann, &scopes, now);
-        assert_eq!(tokens.check(&token), Ok((ann.clone(), scopes.clone())));
+        let checked = tokens.check(&token).unwrap();
+        assert_eq!((&checked.account, &checked.scopes), (&ann, &scopes));
         let old = tokens.issue(&ann, &scopes, now - Duration::from_secs(70));
         assert_eq!(tokens.check(&old), Err(InvalidAccessToken::Expired));
         let other_key = AccessTokens::new(&MasterKey::random(), incarnation, Duration::from_secs(60));

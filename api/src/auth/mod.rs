@@ -269,9 +269,12 @@ impl Authenticator {
             claimed.map_err(|_| failure(Means::IssuerToken, None, InvalidToken::Malformed.into()))?;
         if self.access_tokens.are_of(&iss) {
             let fail = |why| failure(Means::AccessToken, sub.clone(), why);
-            let (name, scopes) = self.access_tokens.check(token).map_err(|error| fail(error.into()))?;
-            let account = self.usable(&name).ok_or_else(|| fail(Why::NoAccount))?;
-            return Ok(Principal::of_account(&account, &scopes));
+            let token = self.access_tokens.check(token).map_err(|error| fail(error.into()))?;
+            let account = self.usable(&token.account).ok_or_else(|| fail(Why::NoAccount))?;
+            if token.is_older_than(&account) {
+                return Err(fail(InvalidAccessToken::Expired.into()));
+            }
+            return Ok(Principal::of_account(&account, &token.scopes));
         }
         let Some(issuer) = self.issuers.iter().find(|issuer| issuer.is(&iss)) else {
             return Err(failure(Means::IssuerToken, sub, Why::UnknownIssuer));

@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use hyper::body::Body as _;
 use hyper::http::request::Parts;
@@ -13,8 +13,11 @@ use super::call::RequestId;
 use super::query::decode_percent;
 use super::response::Response;
 use crate::server::Remote;
+use crate::settings::AccessLog;
 use crate::telemetry::ACCESS;
 
+/// How long a request may take before it is told of among those that failed.
+const SLOW: Duration = Duration::from_secs(1);
 /// The route of a path that has none.
 const NO_ROUTE: &str = "(none)";
 
@@ -45,6 +48,14 @@ impl Seen {
         metrics.answered(route, &head.method, status, elapsed);
         metrics.moved(self.received, bytes);
         span.record("http.route", route).record("http.response.status_code", status.as_u16());
+        let is_told = match app.parts.access_log {
+            AccessLog::None => false,
+            AccessLog::Failures => status.as_u16() >= 400 || elapsed >= SLOW,
+            AccessLog::All => true,
+        };
+        if !is_told {
+            return;
+        }
         tracing::info!(
             target: ACCESS,
             method = head.method.as_str(),

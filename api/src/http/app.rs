@@ -17,6 +17,7 @@ use super::metrics::Metrics;
 use super::response;
 use crate::auth::{Authenticator, Vault};
 use crate::housekeeping::Retention;
+use crate::settings::AccessLog;
 
 /// The parts that the API is put together from.
 pub struct AppParts {
@@ -42,6 +43,8 @@ pub struct AppParts {
     pub service: ServiceFacts,
     /// How much is taken at once, and of each client.
     pub limits: Limits,
+    /// Which requests have a line of their own in the log.
+    pub access_log: AccessLog,
     /// What is measured.
     pub metrics: Metrics,
     /// The URL of the API's root, where clients reach it by another one than their requests tell.

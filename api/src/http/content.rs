@@ -42,7 +42,10 @@ pub fn get(call: &Call<'_>, object_id: &ObjectId) -> Result<Response, Problem> {
             media.presign_get(&key, &media.signing_time(call.app.now()), &mut url);
             Some(url)
         }
-        Instance::Uncontrolled { url, .. } => Some(url.clone()),
+        // An address of any other kind is for whoever gave it.
+        Instance::Uncontrolled { url, .. } => {
+            (url.starts_with("http://") || url.starts_with("https://")).then(|| url.clone())
+        }
     });
     let url = url.and_then(|url| HeaderValue::try_from(url).ok());
     let url = url.ok_or_else(|| Problem::NotFound(format!("object {object_id} lies on no storage backend in use")))?;

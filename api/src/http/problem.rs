@@ -272,6 +272,7 @@ fn rejection_form(rejection: &Rejection) -> Form {
         Rejection::UnknownProfile(_) => (StatusCode::BAD_REQUEST, "unknown_profile"),
         Rejection::FromProfile => (StatusCode::BAD_REQUEST, "value_from_profile"),
         Rejection::NoContainer(_) => (StatusCode::BAD_REQUEST, "no_container"),
+        Rejection::HasSegments(_) => (StatusCode::BAD_REQUEST, "flow_has_segments"),
         Rejection::ObjectsExist(_) => (StatusCode::BAD_REQUEST, "objects_exist"),
         Rejection::ObjectTwice(_) => (StatusCode::BAD_REQUEST, "object_twice"),
         Rejection::Segment(kind) => (StatusCode::BAD_REQUEST, segment_failure_type(kind)),

@@ -87,6 +87,7 @@ async fn app() -> App {
         incarnation: log.incarnation(),
         log,
         backends: Arc::new(Backends::new(vec![StorageBackend { description, media: Arc::new(media()) }])),
+        access_log: crate::settings::AccessLog::None,
         retention: Retention {
             unregistered: Duration::from_secs(3600),
             unreferenced: Duration::from_secs(3600),

@@ -26,9 +26,23 @@ pub struct LogSettings {
     /// What is logged: a level, or levels by target such as `info,tapelog_store=debug`. The environment variable
     /// `TAPELOG_LOG` goes before it.
     pub level: String,
-    /// Whether each request has a line of its own, with target `tapelog::access` and level `info`. Lines that the reader
-    /// of the log takes too slowly are left out: no request waits for them.
-    pub access: bool,
+    /// Which requests have a line of their own, with target `tapelog::access` and level `info`: `all`, `failures`, which
+    /// are those that were refused, failed or took more than a second, or `none`. A line costs a microsecond or two,
+    /// which a server with tens of thousands of requests a second notices. Lines that the reader of the log takes too
+    /// slowly are left out: no request waits for them.
+    pub access: AccessLog,
+}
+
+/// Which requests have a line of their own.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum AccessLog {
+    /// No request.
+    None,
+    /// Those that were refused, failed or took long.
+    Failures,
+    /// Every request.
+    All,
 }
 
 /// How a line of the log looks.
@@ -43,7 +57,7 @@ pub enum LogFormat {
 
 impl Default for LogSettings {
     fn default() -> Self {
-        Self { format: LogFormat::Text, level: "info,s3s=off".to_owned(), access: true }
+        Self { format: LogFormat::Text, level: "info,s3s=off".to_owned(), access: AccessLog::Failures }
     }
 }
 

@@ -16,7 +16,7 @@ use tracing_subscriber::registry::LookupSpan;
 use tracing_subscriber::util::SubscriberInitExt as _;
 use tracing_subscriber::{EnvFilter, Layer};
 
-use crate::settings::{LogFormat, LogSettings, TraceSettings};
+use crate::settings::{AccessLog, LogFormat, LogSettings, TraceSettings};
 pub use traces::follow;
 
 /// The target of the lines of the access log.
@@ -47,7 +47,7 @@ impl Telemetry {
             .thread_name("access log")
             .finish(BufWriter::new(stderr()));
         let provider = traces::provider(traces)?;
-        let wants_access = log.access;
+        let wants_access = log.access != AccessLog::None;
         tracing_subscriber::registry()
             .with(lines(log.format, stderr).with_filter(level(log)?.and(filter_fn(|it| it.target() != ACCESS))))
             .with(
