@@ -137,7 +137,8 @@ fn words(value: Option<&Value>) -> Vec<String> {
 }
 
 fn is_name(text: &str) -> bool {
-    (1..=NAME_BYTES).contains(&text.len()) && !text.chars().any(char::is_control)
+    // Nobody passes for the server itself in what it records.
+    text != crate::housekeeping::ACTOR && (1..=NAME_BYTES).contains(&text.len()) && !text.chars().any(char::is_control)
 }
 
 /// What a claim says of classes. What cannot be read permits nothing.

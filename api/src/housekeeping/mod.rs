@@ -25,7 +25,7 @@ use crate::http::Backends;
 use crate::node::now;
 
 /// Who is said to have asked for what this server does of itself.
-const ACTOR: &str = "tapelog";
+pub const ACTOR: &str = "tapelog";
 /// How long a task pauses after something that it needs did not answer.
 const PAUSE: Duration = Duration::from_secs(5);
 
