@@ -136,7 +136,8 @@ fuzz() {
 # Runs the checks in folder $1 against a server of its own, which is thrown away afterwards.
 conformance() {
     [[ -x $1/run.sh ]] || fail "there are no conformance checks in $1"
-    has python3 || install_packages python3 python3-venv
+    # The checks make an environment of their own.
+    python3 -c 'import ensurepip' >/dev/null 2>&1 || install_packages python3 python3-venv
     cargo build --locked -p tapelog-api
     # A subshell, so that its trap stops the server however the checks end.
     (
