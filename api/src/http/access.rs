@@ -4,6 +4,7 @@ use std::borrow::Cow;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use hyper::StatusCode;
 use hyper::body::Body as _;
 use hyper::http::request::Parts;
 use tracing::Span;
@@ -50,7 +51,8 @@ impl Seen {
         span.record("http.route", route).record("http.response.status_code", status.as_u16());
         let is_told = match app.parts.access_log {
             AccessLog::None => false,
-            AccessLog::Failures => status.as_u16() >= 400 || elapsed >= SLOW,
+            // That something is not there is what clients ask to know.
+            AccessLog::Failures => status.as_u16() >= 400 && status != StatusCode::NOT_FOUND || elapsed >= SLOW,
             AccessLog::All => true,
         };
         if !is_told {

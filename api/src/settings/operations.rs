@@ -27,7 +27,7 @@ pub struct LogSettings {
     /// `TAPELOG_LOG` goes before it.
     pub level: String,
     /// Which requests have a line of their own, with target `tapelog::access` and level `info`: `all`, `failures`, which
-    /// are those that were refused, failed or took more than a second, or `none`. A line costs a microsecond or two,
+    /// are those that were refused (but for 404), failed or took more than a second, or `none`. A line costs a microsecond or two,
     /// which a server with tens of thousands of requests a second notices. Lines that the reader of the log takes too
     /// slowly are left out: no request waits for them.
     pub access: AccessLog,
