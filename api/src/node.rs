@@ -176,7 +176,6 @@ impl Node {
             key: &key,
             incarnation,
             tables: Arc::clone(&live),
-            sequencer: sequencer.clone(),
             stop: stop.clone(),
         })?;
         let authenticator = Arc::new(authenticator);

@@ -2,36 +2,16 @@
 
 use std::collections::BTreeSet;
 use std::path::Path;
-use std::sync::Arc;
 
 use anyhow::{Context as _, Result};
-use tapelog_commands::{Command, Expected, IssueToken, Request, SetAccount};
-use tapelog_events::{Access, AccountName, CommitId, Scope, Token, TokenKind};
+use tapelog_commands::{Command, Expected, IssueToken, SetAccount};
+use tapelog_events::{AccountName, Scope, Token, TokenKind};
 use tapelog_projections::Live;
-use tapelog_store::sequencer::{Sequencer, SubmitError, Submitted};
-use uuid::Uuid;
+use tapelog_store::sequencer::Sequencer;
 
 use super::secret_file;
 use super::token::TokenText;
-
-/// Who does what the server does by itself.
-pub const ITSELF: &str = "tapelog";
-
-/// Has a command of the server's own decided and made durable.
-///
-/// # Errors
-/// When it was refused, or could not be written.
-pub async fn submit(sequencer: &Sequencer, command: Command) -> Result<Submitted, SubmitError> {
-    let request = Request {
-        command,
-        commit_id: CommitId::from_uuid(Uuid::now_v7()),
-        actor: ITSELF.to_owned(),
-        access: Arc::new(Access::Unrestricted),
-        request_id: None,
-        idempotency: None,
-    };
-    sequencer.submit(request).await
-}
+use crate::housekeeping::submit;
 
 /// Makes the account `admin` with a token in this file, unless there is an administrator who has a password or a token,
 /// locked out or not.
@@ -78,20 +58,4 @@ pub async fn ensure_administrator(sequencer: &Sequencer, tables: &Live, file: &P
     submit(sequencer, Command::IssueToken(IssueToken { token, replaces: None })).await.context(failed)?;
     tracing::warn!(file = %file.display(), "the store has an administrator now, whose token is in this file");
     Ok(())
-}
-
-/// Ends tokens whose time is over, so that they are not remembered for ever.
-pub async fn forget_expired(sequencer: &Sequencer, tables: &Live) {
-    let now = crate::node::now();
-    let expired: Vec<_> = tables.read(|tables| {
-        let tokens = tables.registry().tokens.values();
-        tokens.filter(|token| token.expires.is_some_and(|expires| expires < now)).map(|token| token.id).collect()
-    });
-    for id in expired {
-        match submit(sequencer, Command::RevokeToken(id)).await {
-            // Another node was faster.
-            Ok(_) | Err(SubmitError::Rejected { .. }) => {}
-            Err(error) => return tracing::warn!(%error, "expired tokens cannot be ended; it is tried again"),
-        }
-    }
 }

@@ -35,7 +35,6 @@ use hyper::http::request::Parts;
 use serde::Deserialize;
 use tapelog_events::{Account, AccountName, Incarnation, TokenKind};
 use tapelog_projections::Live;
-use tapelog_store::sequencer::Sequencer;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
@@ -53,7 +52,7 @@ use token::TokenText;
 
 pub use access_token::scopes_text;
 pub use credentials::take_url_token;
-pub use first::{ensure_administrator, submit};
+pub use first::ensure_administrator;
 pub use grant::{Grant, GrantError, Granted};
 pub use issuer::permission;
 pub use journal::{Entry, Journal, Place};
@@ -62,9 +61,6 @@ pub use principal::Principal;
 pub use seal::{CannotOpen, MasterKey, Vault};
 pub use settings::{count_keys, ensure_sound};
 pub use token::{TokenText as NewToken, local_token};
-
-/// How often expired tokens are ended.
-const FORGET_EVERY: Duration = Duration::from_secs(3600);
 
 /// What an [`Authenticator`] is put together from.
 pub struct AuthParts<'a> {
@@ -78,8 +74,6 @@ pub struct AuthParts<'a> {
     pub incarnation: Incarnation,
     /// Where accounts are read.
     pub tables: Arc<Live>,
-    /// Where expired tokens are ended.
-    pub sequencer: Sequencer,
     /// Told when the server ends.
     pub stop: CancellationToken,
 }
@@ -167,7 +161,7 @@ impl Authenticator {
     /// # Errors
     /// When an issuer's settings do not make sense, or the data folder cannot be written.
     pub fn start(parts: AuthParts<'_>) -> Result<(Self, AuthTasks)> {
-        let AuthParts { settings, data, key, incarnation, tables, sequencer, stop } = parts;
+        let AuthParts { settings, data, key, incarnation, tables, stop } = parts;
         let (journal, writing) = Journal::open(&data.authentication_log(), settings.log_days)?;
         let tasks = TaskTracker::new();
         let mut issuers = Vec::new();
@@ -177,7 +171,6 @@ impl Authenticator {
             tasks.spawn(keeper);
             issuers.push(issuer);
         }
-        tasks.spawn(keep_forgetting(sequencer, Arc::clone(&tables), stop));
         let challenge = match settings.basic {
             true => HeaderValue::from_static("Bearer realm=\"tapelog\", Basic realm=\"tapelog\", charset=\"UTF-8\""),
             false => HeaderValue::from_static("Bearer realm=\"tapelog\""),
@@ -376,14 +369,4 @@ impl Authenticator {
 /// Where a request comes from, as far as the connection tells.
 pub fn remote(head: &Parts) -> Option<IpAddr> {
     head.extensions.get::<Remote>().map(|remote| remote.0.ip())
-}
-
-/// Ends expired tokens every so often.
-async fn keep_forgetting(sequencer: Sequencer, tables: Arc<Live>, stop: CancellationToken) {
-    loop {
-        tokio::select! {
-            () = stop.cancelled() => return,
-            () = tokio::time::sleep(FORGET_EVERY) => first::forget_expired(&sequencer, &tables).await,
-        }
-    }
 }

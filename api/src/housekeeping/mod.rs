@@ -72,23 +72,30 @@ impl Housekeeper {
         tasks
     }
 
-    /// Has a command of the server's own decided and made durable.
     async fn submit(&self, command: Command) -> Result<Submitted, SubmitError> {
-        let request = Request {
-            command,
-            commit_id: CommitId::from_uuid(Uuid::now_v7()),
-            actor: ACTOR.to_owned(),
-            access: Arc::new(Access::Unrestricted),
-            request_id: None,
-            idempotency: None,
-        };
-        self.sequencer.submit(request).await
+        submit(&self.sequencer, command).await
     }
 
     /// The moment so long ago.
     fn ago(age: Duration) -> Instant {
         now().saturating_sub(age)
     }
+}
+
+/// Has a command of the server's own decided and made durable.
+///
+/// # Errors
+/// When it was refused, or could not be written.
+pub async fn submit(sequencer: &Sequencer, command: Command) -> Result<Submitted, SubmitError> {
+    let request = Request {
+        command,
+        commit_id: CommitId::from_uuid(Uuid::now_v7()),
+        actor: ACTOR.to_owned(),
+        access: Arc::new(Access::Unrestricted),
+        request_id: None,
+        idempotency: None,
+    };
+    sequencer.submit(request).await
 }
 
 async fn until(stop: CancellationToken, task: impl Future<Output = ()>) {

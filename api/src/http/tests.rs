@@ -74,7 +74,6 @@ async fn app() -> App {
         key: &key,
         incarnation: log.incarnation(),
         tables: Arc::clone(&tables),
-        sequencer: sequencer.clone(),
         stop: CancellationToken::new(),
     })
     .unwrap();
