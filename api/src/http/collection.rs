@@ -4,13 +4,14 @@
 use hyper::StatusCode;
 use tapelog_commands::Command;
 use tapelog_events::{CollectionItem, FlowId, SourceId};
-use tapelog_projections::{FlowFilter, FlowView, SortBy, SourceFilter, SourceView, Tables};
+use tapelog_projections::{FlowFilter, FlowView, SourceFilter, SourceView, Tables};
 
 use super::body;
 use super::call::{self, Call};
-use super::paging::{Listing, Page};
+use super::flow;
 use super::problem::Problem;
 use super::response::{self, Response};
+use super::source;
 use super::tag_filter;
 use super::write::{fresh_id, submit};
 
@@ -21,21 +22,9 @@ pub fn list(call: &Call<'_>) -> Result<Response, Problem> {
         label: query.text("label")?.map(str::to_owned),
         tags: tag_filter::parse(&query, "tag")?,
         has_collection: Some(true),
-        access: call.access().clone(),
         ..FlowFilter::default()
     };
-    let sorts = [("created", SortBy::Created), ("metadata_updated", SortBy::Updated), ("label", SortBy::Label)];
-    let sort = query.choice("sort_by", &sorts)?.unwrap_or_default();
-    let paging = call::paging(call, &query)?;
-    call.read(|tables| {
-        let page = tables.flows(&filter, sort, &paging)?;
-        let body = response::documents(&page.items, |flow, out| flow.write_json(out, None, call.access()));
-        let mut response = response::json(StatusCode::OK, body);
-        let listing = Listing { count: page.items.len(), reverse: paging.is_reversed(), timerange: None };
-        Page { limit: paging.limit, next: page.next.as_deref(), listing: Some(listing) }
-            .write(call, response.headers_mut());
-        Ok(response)
-    })
+    flow::page(call, &query, filter)
 }
 
 /// `GET /source-collections`: the Sources that collect others.
@@ -45,21 +34,9 @@ pub fn list_of_sources(call: &Call<'_>) -> Result<Response, Problem> {
         label: query.text("label")?.map(str::to_owned),
         tags: tag_filter::parse(&query, "tag")?,
         has_collection: Some(true),
-        access: call.access().clone(),
         ..SourceFilter::default()
     };
-    let sorts = [("created", SortBy::Created), ("updated", SortBy::Updated), ("label", SortBy::Label)];
-    let sort = query.choice("sort_by", &sorts)?.unwrap_or_default();
-    let paging = call::paging(call, &query)?;
-    call.read(|tables| {
-        let page = tables.sources(&filter, sort, &paging)?;
-        let body = response::documents(&page.items, |source, out| source.write_json(out, call.access()));
-        let mut response = response::json(StatusCode::OK, body);
-        let listing = Listing { count: page.items.len(), reverse: paging.is_reversed(), timerange: None };
-        Page { limit: paging.limit, next: page.next.as_deref(), listing: Some(listing) }
-            .write(call, response.headers_mut());
-        Ok(response)
-    })
+    source::page(call, &query, filter)
 }
 
 /// `GET /collections/{flowId}`: the Flow that collects, with the Flows that it collects in their order.

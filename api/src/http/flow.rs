@@ -42,12 +42,20 @@ pub fn list(call: &Call<'_>) -> Result<Response, Problem> {
         frame_height: pixels(&query, "frame_height")?,
         init_segments: query.boolean("init_segments")?,
         collected_by_ids: query.list("collected_by_ids")?,
-        access: call.access().clone(),
         ..FlowFilter::default()
     };
+    page(call, &query, filter)
+}
+
+/// A page of the Flows that a filter lets pass and the caller may read, as the rest of the query asks for them.
+///
+/// # Errors
+/// [`Problem::Invalid`], naming the parameter.
+pub fn page(call: &Call<'_>, query: &Query<'_>, filter: FlowFilter) -> Result<Response, Problem> {
+    let filter = FlowFilter { access: call.access().clone(), ..filter };
     let sorts = [("created", SortBy::Created), ("metadata_updated", SortBy::Updated), ("label", SortBy::Label)];
     let sort = query.choice("sort_by", &sorts)?.unwrap_or_default();
-    let paging = call::paging(call, &query)?;
+    let paging = call::paging(call, query)?;
     call.read(|tables| {
         let tag = Tag::of(call, tables.changed(Listed::Flows));
         if tag.is_known(call) {

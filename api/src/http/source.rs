@@ -17,6 +17,7 @@ use super::dispatch::not_in_tams;
 use super::etag::Tag;
 use super::paging;
 use super::problem::Problem;
+use super::query::Query;
 use super::response::{self, Response};
 use super::route::{Resource, Text};
 use super::tag_filter;
@@ -30,12 +31,20 @@ pub fn list(call: &Call<'_>) -> Result<Response, Problem> {
         format: query.format()?,
         tags: tag_filter::parse(&query, "tag")?,
         collected_by_ids: query.list("collected_by_ids")?,
-        access: call.access().clone(),
         ..SourceFilter::default()
     };
+    page(call, &query, filter)
+}
+
+/// A page of the Sources that a filter lets pass and the caller may read, as the rest of the query asks for them.
+///
+/// # Errors
+/// [`Problem::Invalid`], naming the parameter.
+pub fn page(call: &Call<'_>, query: &Query<'_>, filter: SourceFilter) -> Result<Response, Problem> {
+    let filter = SourceFilter { access: call.access().clone(), ..filter };
     let sorts = [("created", SortBy::Created), ("updated", SortBy::Updated), ("label", SortBy::Label)];
     let sort = query.choice("sort_by", &sorts)?.unwrap_or_default();
-    let paging = call::paging(call, &query)?;
+    let paging = call::paging(call, query)?;
     call.read(|tables| {
         let tag = Tag::of(call, tables.changed(Listed::Sources));
         if tag.is_known(call) {

@@ -2,10 +2,10 @@
 
 use serde::Serialize;
 use tapelog_events::Access;
-use tapelog_projections::Page as TablePage;
+use tapelog_projections::{Page, Paging};
 
 use super::call::{self, Call};
-use super::paging::{Listing, Page};
+use super::paging;
 use super::problem::Problem;
 use super::response::{self, Response};
 
@@ -37,10 +37,6 @@ fn ensure_sees_all(call: &Call<'_>) -> Result<(), Problem> {
     }
 }
 
-fn page<T: Serialize>(call: &Call<'_>, paging: &tapelog_projections::Paging<'_>, page: TablePage<T>) -> Response {
-    let mut response = response::ok(&page.items);
-    let listing = Listing { count: page.items.len(), reverse: paging.is_reversed(), timerange: None };
-    Page { limit: paging.limit, next: page.next.as_deref(), listing: Some(listing) }
-        .write(call, response.headers_mut());
-    response
+fn page<T: Serialize>(call: &Call<'_>, paging: &Paging<'_>, page: Page<T>) -> Response {
+    paging::listing(call, paging, page, |item, out| out.extend(response::encode(item)))
 }

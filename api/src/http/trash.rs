@@ -8,7 +8,7 @@ use tapelog_events::{CommitId, Flow, FlowId, Instant, Permission, SourceId, Verd
 use uuid::Uuid;
 
 use super::call::{self, Call};
-use super::paging::{Listing, Page};
+use super::paging;
 use super::problem::Problem;
 use super::response::{self, Response};
 use super::write::{submit, submit_as};
@@ -31,20 +31,9 @@ pub fn list(call: &Call<'_>) -> Result<Response, Problem> {
     let kept = call.app.parts.retention.trash;
     call.read(|tables| {
         let page = tables.trash(call.access(), &paging)?;
-        let items: Vec<_> = page
-            .items
-            .iter()
-            .map(|TrashedFlow { flow, at, .. }| Trashed {
-                deleted: *at,
-                restorable_until: at.saturating_add(kept),
-                flow,
-            })
-            .collect();
-        let mut response = response::ok(&items);
-        let listing = Listing { count: items.len(), reverse: paging.is_reversed(), timerange: None };
-        Page { limit: paging.limit, next: page.next.as_deref(), listing: Some(listing) }
-            .write(call, response.headers_mut());
-        Ok(response)
+        Ok(paging::listing(call, &paging, page, |TrashedFlow { flow, at, .. }, out| {
+            out.extend(response::encode(&Trashed { deleted: *at, restorable_until: at.saturating_add(kept), flow }));
+        }))
     })
 }
 
