@@ -5,9 +5,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tapelog_events::{
-    Access, AccountName, CollectionItem, CommitId, DeletionRequestId, FlowId, FlowStatus, Instance, Instant, ObjectId,
-    ProfileId, Scope, SealedSecret, SegmentFailure, SourceId, StorageId, Subscription, TagValue, Tags,
-    TechnicalMetadata, TimeRange, Timestamp, Token, TokenId, WebhookId,
+    Access, AccountName, CollectionItem, CommitId, DeadLetter, DeletionRequestId, EventPosition, Failure, FlowId,
+    FlowStatus, Instance, Instant, ObjectId, ProfileId, Resolution, Scope, SealedSecret, SegmentFailure, SourceId,
+    StorageId, Subscription, TagValue, Tags, TechnicalMetadata, TimeRange, Timestamp, Token, TokenId, WebhookId,
 };
 
 /// A command with all that the outside world adds to it.
@@ -84,6 +84,22 @@ pub enum Command {
     PutWebhook(Box<PutWebhook>),
     /// `DELETE /service/webhooks/{webhookId}`.
     DeleteWebhook(WebhookId),
+    /// The notifications of a webhook are being delivered from now on.
+    StartWebhook(WebhookId),
+    /// The receiver of a webhook cannot be delivered to, for so long that the server gives it up.
+    FailWebhook(FailWebhook),
+    /// The receiver of a webhook refused one notification for good.
+    PutDeadLetter(Box<DeadLetter>),
+    /// Dead letters are to be tried once more.
+    RedeliverDeadLetters(RedeliverDeadLetters),
+    /// A dead letter is none any more.
+    ResolveDeadLetter(ResolveDeadLetter),
+    /// A webhook's notifications are to be delivered again.
+    ReplayWebhook(ReplayWebhook),
+    /// Another secret signs a webhook's notifications.
+    RotateSigningSecret(RotateSigningSecret),
+    /// Secrets of a webhook were sealed anew.
+    ResealWebhook(ResealWebhook),
     /// `POST /objects/{objectId}/instances`.
     AddInstance(AddInstance),
     /// `DELETE /objects/{objectId}/instances`.
@@ -432,6 +448,8 @@ pub struct CreateWebhook {
     pub subscription: Subscription,
     /// Its status.
     pub switch: Switch,
+    /// With what its notifications are to be signed.
+    pub signing_secret: SealedSecret,
 }
 
 /// Replaces a webhook.
@@ -456,6 +474,66 @@ pub enum KeyChange {
     Set(SealedSecret),
     /// It goes.
     Remove,
+}
+
+/// Gives up a webhook that cannot be delivered to.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct FailWebhook {
+    /// Which.
+    pub webhook_id: WebhookId,
+    /// Where its notifications went: one that was given another address meanwhile is not given up.
+    pub url: String,
+    /// Why.
+    pub failure: Failure,
+}
+
+/// Asks for dead letters of a webhook to be tried once more.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RedeliverDeadLetters {
+    /// The webhook.
+    pub webhook_id: WebhookId,
+    /// Which of them; all where none is named.
+    pub positions: Vec<EventPosition>,
+}
+
+/// Ends a dead letter of a webhook.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ResolveDeadLetter {
+    /// The webhook.
+    pub webhook_id: WebhookId,
+    /// Its event.
+    pub position: EventPosition,
+    /// What became of it.
+    pub resolution: Resolution,
+}
+
+/// Asks for a webhook's notifications to be delivered again.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ReplayWebhook {
+    /// The webhook.
+    pub webhook_id: WebhookId,
+    /// The first event to be delivered again.
+    pub from: EventPosition,
+}
+
+/// Signs a webhook's notifications with another secret.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RotateSigningSecret {
+    /// The webhook.
+    pub webhook_id: WebhookId,
+    /// The secret.
+    pub secret: SealedSecret,
+    /// For how long the one before signs as well.
+    pub grace: Duration,
+}
+
+/// Puts secrets that were sealed with the store's present key in the place of the same ones sealed with an earlier key.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ResealWebhook {
+    /// The webhook.
+    pub webhook_id: WebhookId,
+    /// Each as it was, and as it is now.
+    pub secrets: Vec<(SealedSecret, SealedSecret)>,
 }
 
 /// Gives an object one more instance (section 8).

@@ -3,8 +3,8 @@
 use tapelog_events::{Commit, Event, Idempotency, Instant, Outcome};
 
 use crate::{
-    Command, Context, Corrupt, Rejection, Request, State, account, deletion, flow, instance, object, profile, segment,
-    segment_tags, service, source, storage, trash, webhook,
+    Command, Context, Corrupt, Rejection, Request, State, account, deletion, delivery, flow, instance, object, profile,
+    segment, segment_tags, service, source, storage, trash, webhook,
 };
 
 /// What a command leads to.
@@ -50,6 +50,14 @@ pub fn decide(state: &State, context: &Context<'_>, command: &Command) -> Result
         Command::CreateWebhook(command) => webhook::create(state, context, command),
         Command::PutWebhook(command) => webhook::put(state, context, command),
         Command::DeleteWebhook(webhook_id) => webhook::delete(state, context, *webhook_id),
+        Command::StartWebhook(webhook_id) => Ok(delivery::start(state, *webhook_id)),
+        Command::FailWebhook(command) => Ok(delivery::fail(state, command)),
+        Command::PutDeadLetter(letter) => Ok(delivery::put_dead_letter(state, letter)),
+        Command::RedeliverDeadLetters(command) => delivery::redeliver(state, context, command),
+        Command::ResolveDeadLetter(command) => delivery::resolve(state, context, command),
+        Command::ReplayWebhook(command) => delivery::replay(state, context, command),
+        Command::RotateSigningSecret(command) => delivery::rotate(state, context, command),
+        Command::ResealWebhook(command) => Ok(delivery::reseal(state, command)),
         Command::AddInstance(command) => instance::add(state, context, command),
         Command::RemoveInstance(command) => instance::remove(state, context, command),
         Command::FinishCopy(command) => Ok(instance::finish_copy(state, command)),

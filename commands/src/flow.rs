@@ -5,8 +5,8 @@ use std::sync::Arc;
 
 use hashbrown::HashSet;
 use tapelog_events::{
-    CollectionItem, Event, Flow, FlowCreated, FlowDeleted, FlowId, FlowTrashed, FlowUpdated, Membership, Outcome,
-    Permission, ProfileId, Source, SourceCreated, SourceDeleted, SourceId, Tags, TechnicalMetadata, Verdict,
+    AUTH_CLASSES, CollectionItem, Event, Flow, FlowCreated, FlowDeleted, FlowId, FlowTrashed, FlowUpdated, Membership,
+    Outcome, Permission, ProfileId, Source, SourceCreated, SourceDeleted, SourceId, Tags, TechnicalMetadata, Verdict,
 };
 
 use crate::permit::{ensure_writable, permit_classes, permit_flow};
@@ -60,8 +60,7 @@ pub(crate) fn put(state: &State, context: &Context<'_>, command: &PutFlow) -> Re
         None => Some(Event::SourceCreated(SourceCreated { source: source_of(context, &flow) })),
     };
     let Some(before) = before else {
-        let source = state.collectors_of_source(flow.source_id);
-        let collected_by = Membership { flow: Vec::new(), source };
+        let collected_by = state.collectors_of_new(&flow);
         let created = Event::FlowCreated(FlowCreated { flow, collected_by });
         let events = new_source.into_iter().chain([created]).collect();
         return Ok(Decision { events, outcome: Outcome::Created });
@@ -281,7 +280,7 @@ fn of_profile(state: &State, context: &Context<'_>, id: ProfileId) -> Result<Tec
 /// The event of a changed Flow, whose `metadata_updated` becomes now.
 fn updated(state: &State, before: &FlowState, context: &Context<'_>, mut flow: Flow) -> Event {
     flow.metadata_updated = context.at;
-    let mut collected_by = state.membership(before);
+    let mut collected_by = state.collectors(before);
     if flow.source_id != before.flow.source_id {
         // The Flow takes what collects it along to its new Source.
         let collectors = before.collected_by.iter().filter_map(|collector| state.flow(*collector));
@@ -315,9 +314,11 @@ fn orphaned_source(state: &State, before: &FlowState, source_id: SourceId) -> Op
 /// The end of a Flow's Source, if it has no other Flow (L8).
 fn deleted_source_without(state: &State, flow: &FlowState) -> Option<Event> {
     let source_id = flow.flow.source_id;
-    let is_last = state.source(source_id)?.flows.len() == 1;
+    let source = state.source(source_id)?;
+    let is_last = source.flows.len() == 1;
     let collected_by = state.collectors_of_source(source_id);
-    is_last.then_some(Event::SourceDeleted(SourceDeleted { source_id, collected_by }))
+    let auth_classes = source.source.tags.get(AUTH_CLASSES).cloned();
+    is_last.then_some(Event::SourceDeleted(SourceDeleted { source_id, collected_by, auth_classes }))
 }
 
 /// While a Flow has segments, what those rest on stays: that it has a container (5.4), and whether its objects have init

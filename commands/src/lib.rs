@@ -14,6 +14,7 @@ mod account;
 mod command;
 mod decide;
 mod deletion;
+mod delivery;
 mod flow;
 mod instance;
 pub mod inventory;
@@ -34,9 +35,10 @@ mod webhook;
 
 pub use command::{
     AddInstance, AdvanceDeletion, AllocateStorage, Cascade, ChosenBy, Command, CondemnObjects, Context, CreateProfile,
-    CreateWebhook, DeleteFlow, DeleteSegments, EditSource, Expected, FinishCopy, FinishErasure, FlowMetadata,
-    FlowProperty, IdempotencyKey, InstanceName, IssueToken, KeyChange, Manner, NewSegment, Patience, PostSegments,
-    PurgeFlow, PutFlow, PutWebhook, RemoveInstance, Request, RequestShape, SegmentName, SetAccount, SetFlowProperty,
+    CreateWebhook, DeleteFlow, DeleteSegments, EditSource, Expected, FailWebhook, FinishCopy, FinishErasure,
+    FlowMetadata, FlowProperty, IdempotencyKey, InstanceName, IssueToken, KeyChange, Manner, NewSegment, Patience,
+    PostSegments, PurgeFlow, PutFlow, PutWebhook, RedeliverDeadLetters, RemoveInstance, ReplayWebhook, Request,
+    RequestShape, ResealWebhook, ResolveDeadLetter, RotateSigningSecret, SegmentName, SetAccount, SetFlowProperty,
     SetSourceProperty, SourceProperty, Switch, TagSegment, TagsChange, Technical, UncontrolledInstance, UpdateService,
 };
 pub use decide::{Decision, Handled, decide, handle};

@@ -4,8 +4,8 @@
 use std::collections::BTreeMap;
 
 use tapelog_events::{
-    Account, AccountName, DeletionRequest, DeletionRequestId, Event, Flow, FlowId, Instance, Instant, ObjectId,
-    Profile, ProfileId, Source, StorageId, Token, TokenId, Webhook, WebhookId,
+    Account, AccountName, DeadLetter, DeletionRequest, DeletionRequestId, Event, EventPosition, Flow, FlowId, Instance,
+    Instant, ObjectId, Profile, ProfileId, Seq, Source, StorageId, Token, TokenId, Webhook, WebhookId,
 };
 
 /// A map whose changes can be undone together.
@@ -119,6 +119,8 @@ pub struct Registry {
     pub profiles: Register<ProfileId, Profile>,
     /// Webhooks.
     pub webhooks: Register<WebhookId, Webhook>,
+    /// Notifications that receivers of webhooks refused for good.
+    pub dead_letters: Register<(WebhookId, EventPosition), DeadLetter>,
     /// Deletion requests, open and ended.
     pub deletions: Register<DeletionRequestId, DeletionRequest>,
     /// Which deletion requests are open, by Flow.
@@ -139,6 +141,7 @@ pub struct Registry {
 pub struct RegistryParts {
     pub profiles: Vec<Profile>,
     pub webhooks: Vec<Webhook>,
+    pub dead_letters: Vec<DeadLetter>,
     pub deletions: Vec<DeletionRequest>,
     pub accounts: Vec<Account>,
     pub tokens: Vec<Token>,
@@ -148,12 +151,16 @@ pub struct RegistryParts {
 
 impl From<RegistryParts> for Registry {
     fn from(parts: RegistryParts) -> Self {
-        let RegistryParts { profiles, webhooks, deletions, accounts, tokens, errands, trash } = parts;
+        let RegistryParts { profiles, webhooks, dead_letters, deletions, accounts, tokens, errands, trash } = parts;
         let open = deletions.iter().filter(|request| request.is_open());
         Self {
             open_deletions: open.map(|request| ((request.flow_id, request.id), ())).collect(),
             profiles: profiles.into_iter().map(|profile| (profile.id, profile)).collect(),
             webhooks: webhooks.into_iter().map(|webhook| (webhook.id, webhook)).collect(),
+            dead_letters: dead_letters
+                .into_iter()
+                .map(|letter| ((letter.webhook_id, letter.position), letter))
+                .collect(),
             deletions: deletions.into_iter().map(|request| (request.id, request)).collect(),
             accounts: accounts.into_iter().map(|account| (account.name.clone(), account)).collect(),
             tokens: tokens.into_iter().map(|token| (token.id, token)).collect(),
@@ -176,6 +183,13 @@ impl Registry {
         self.open_deletions.iter().filter_map(|((_, id), ())| self.deletions.get(id))
     }
 
+    /// The dead letters of a webhook, in log order.
+    pub fn dead_letters_of(&self, webhook_id: WebhookId) -> impl DoubleEndedIterator<Item = &DeadLetter> {
+        let first = EventPosition::start_of(Seq::ZERO);
+        let last = EventPosition { seq: Seq(u64::MAX), commit: u32::MAX, event: u32::MAX };
+        self.dead_letters.range((webhook_id, first)..=(webhook_id, last)).map(|(_, letter)| letter)
+    }
+
     /// The tokens of an account.
     pub fn tokens_of(&self, name: &AccountName) -> impl Iterator<Item = &Token> {
         self.tokens.values().filter(move |token| token.account == *name)
@@ -194,9 +208,10 @@ impl Registry {
     }
 
     fn each(&mut self, act: impl Fn(&mut dyn Journaled)) {
-        let Self { profiles, webhooks, deletions, open_deletions, accounts, tokens, errands, trash } = self;
-        let all: [&mut dyn Journaled; 8] =
-            [profiles, webhooks, deletions, open_deletions, accounts, tokens, errands, trash];
+        let Self { profiles, webhooks, dead_letters, deletions, open_deletions, accounts, tokens, errands, trash } =
+            self;
+        let all: [&mut dyn Journaled; 9] =
+            [profiles, webhooks, dead_letters, deletions, open_deletions, accounts, tokens, errands, trash];
         all.into_iter().for_each(act);
     }
 
@@ -214,7 +229,31 @@ impl Registry {
             Event::ProfileCreated(event) => self.profiles.set(event.profile.id, Some(event.profile.clone())),
             Event::WebhookCreated(event) => self.webhooks.set(event.webhook.id, Some(event.webhook.clone())),
             Event::WebhookUpdated(event) => self.webhooks.set(event.webhook.id, Some(event.webhook.clone())),
-            Event::WebhookDeleted(event) => self.webhooks.set(event.webhook_id, None),
+            Event::WebhookDeleted(event) => {
+                let letters: Vec<_> = self.dead_letters_of(event.webhook_id).map(|letter| letter.position).collect();
+                letters.into_iter().for_each(|position| self.dead_letters.set((event.webhook_id, position), None));
+                self.webhooks.set(event.webhook_id, None);
+            }
+            Event::DeadLettered(event) => {
+                let letter = &event.letter;
+                self.dead_letters.set((letter.webhook_id, letter.position), Some(letter.clone()));
+            }
+            Event::RedeliveryRequested(event) => {
+                for position in &event.positions {
+                    let key = (event.webhook_id, *position);
+                    if let Some(letter) = self.dead_letters.get(&key) {
+                        let letter = DeadLetter { redelivery: Some(at), ..letter.clone() };
+                        self.dead_letters.set(key, Some(letter));
+                    }
+                }
+            }
+            Event::DeadLetterResolved(event) => self.dead_letters.set((event.webhook_id, event.position), None),
+            Event::ReplayRequested(event) => {
+                if let Some(webhook) = self.webhooks.get(&event.webhook_id) {
+                    let webhook = Webhook { replay: Some(event.replay), ..webhook.clone() };
+                    self.webhooks.set(webhook.id, Some(webhook));
+                }
+            }
             Event::DeletionRequested(event) => self.set_deletion(&event.request),
             Event::DeletionAdvanced(event) => self.set_deletion(&event.request),
             Event::DeletionForgotten(event) => self.deletions.set(event.request_id, None),

@@ -1,7 +1,8 @@
 //! Why a command is refused: a "no" of the domain, true at the tip of the log.
 
 use tapelog_events::{
-    AccountName, FlowId, Format, ObjectId, ProfileId, SegmentFailureKind, SourceId, StorageId, TokenId, WebhookId,
+    AccountName, EventPosition, FlowId, Format, ObjectId, ProfileId, SegmentFailureKind, SourceId, StorageId, TokenId,
+    WebhookId,
 };
 
 /// Why a command is refused. The text is for the client: a sentence that names the field.
@@ -105,6 +106,9 @@ pub enum Rejection {
     /// A webhook in error can be switched on again, and not off (12.2).
     #[error("status is disabled, but the webhook is in error; send created to switch it on again")]
     WebhookInError,
+    /// No such dead letter.
+    #[error("webhook {0} has no dead letter {1}")]
+    DeadLetterNotFound(WebhookId, EventPosition),
     /// No such object, or none that is registered (section 8).
     #[error("object {0} does not exist")]
     ObjectNotFound(ObjectId),

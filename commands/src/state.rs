@@ -5,8 +5,8 @@ use std::sync::Arc;
 
 use hashbrown::HashMap;
 use tapelog_events::{
-    Commit, Event, Flow, FlowId, Idempotency, Incarnation, Instant, Membership, ObjectId, Source, SourceCollectionItem,
-    SourceId,
+    AUTH_CLASSES, Commit, Event, Flow, FlowId, Idempotency, Incarnation, Instant, Membership, ObjectId, Source,
+    SourceCollectionItem, SourceId,
 };
 
 use crate::inventory::{Contradiction, Inventory};
@@ -206,12 +206,23 @@ impl State {
         Ok(state)
     }
 
-    /// What collects a Flow, and what collects its Source.
+    /// What collects a Flow, what collects its Source, and its classes: for an event that does not hold the Flow itself.
     pub fn membership(&self, flow: &FlowState) -> Membership {
+        Membership { auth_classes: flow.flow.tags.get(AUTH_CLASSES).cloned(), ..self.collectors(flow) }
+    }
+
+    /// What collects a Flow, and what collects its Source: for an event that holds the Flow.
+    pub fn collectors(&self, flow: &FlowState) -> Membership {
         Membership {
             flow: flow.collected_by.iter().copied().collect(),
             source: self.collectors_of_source(flow.flow.source_id),
+            auth_classes: None,
         }
+    }
+
+    /// The same of a Flow to come, which nothing collects yet.
+    pub fn collectors_of_new(&self, flow: &Flow) -> Membership {
+        Membership { flow: Vec::new(), source: self.collectors_of_source(flow.source_id), auth_classes: None }
     }
 
     /// The Sources that collect a Source: those of the Flows that collect its Flows (section 4).
@@ -437,6 +448,10 @@ impl State {
             | Event::WebhookCreated(_)
             | Event::WebhookUpdated(_)
             | Event::WebhookDeleted(_)
+            | Event::DeadLettered(_)
+            | Event::RedeliveryRequested(_)
+            | Event::DeadLetterResolved(_)
+            | Event::ReplayRequested(_)
             | Event::AccountSet(_)
             | Event::AccountDeleted(_)
             | Event::TokenIssued(_)

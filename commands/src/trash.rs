@@ -1,6 +1,6 @@
 //! Flows that were put aside: back with all their segments, or gone for good.
 
-use tapelog_events::{Event, FlowId, FlowPurged, FlowRestored, Membership, Outcome, Permission, SourceCreated};
+use tapelog_events::{Event, FlowId, FlowPurged, FlowRestored, Outcome, Permission, SourceCreated};
 
 use crate::permit::permit;
 use crate::{Context, Decision, PurgeFlow, Rejection, State};
@@ -27,7 +27,7 @@ pub(crate) fn restore(state: &State, context: &Context<'_>, flow_id: FlowId) -> 
     flow.metadata_updated = context.at;
     flow.metadata_version = context.commit_id.to_string();
     flow.updated_by = Some(context.actor.to_owned());
-    let collected_by = Membership { flow: Vec::new(), source: state.collectors_of_source(flow.source_id) };
+    let collected_by = state.collectors_of_new(&flow);
     let restored = FlowRestored { flow, segments_updated: trashed.segments_updated, collected_by };
     let events = new_source.into_iter().chain([Event::FlowRestored(restored)]).collect();
     Ok(Decision { events, outcome: Outcome::Done })

@@ -1,8 +1,8 @@
 //! Webhooks as resources (section 12). What is delivered, and what becomes of those that fail, is their dispatcher's.
 
 use tapelog_events::{
-    Event, Outcome, Permission, Subscription, Tags, Webhook, WebhookCreated, WebhookDeleted, WebhookId, WebhookStatus,
-    WebhookUpdated,
+    Event, Outcome, Permission, Signing, Subscription, Tags, Webhook, WebhookCreated, WebhookDeleted, WebhookId,
+    WebhookStatus, WebhookUpdated,
 };
 
 use crate::permit::{permit, permit_classes};
@@ -18,6 +18,8 @@ pub(crate) fn create(state: &State, context: &Context<'_>, command: &CreateWebho
         created: context.at,
         owner: context.actor.to_owned(),
         access: context.access.clone(),
+        signing: Some(Signing { secret: command.signing_secret.clone(), previous: None }),
+        replay: None,
     };
     let outcome = Outcome::WebhookCreated { webhook_id: webhook.id };
     Ok(Decision { events: vec![Event::WebhookCreated(WebhookCreated { webhook })], outcome })
@@ -65,7 +67,8 @@ pub(crate) fn delete(state: &State, context: &Context<'_>, webhook_id: WebhookId
     Ok(Decision::done(vec![Event::WebhookDeleted(WebhookDeleted { webhook_id })]))
 }
 
-fn find<'a>(
+/// A webhook on which the caller has a permission.
+pub(crate) fn find<'a>(
     state: &'a State,
     context: &Context<'_>,
     permission: Permission,

@@ -22,13 +22,15 @@ pub enum Scope {
     Write,
     /// `tams-api/delete`
     Delete,
+    /// `tams-api/audit`: reads the audit of all changes. An extension.
+    Audit,
     /// `tams-api/admin`: passes everywhere.
     Admin,
 }
 
 impl Scope {
     /// Every scope.
-    pub const ALL: [Self; 4] = [Self::Read, Self::Write, Self::Delete, Self::Admin];
+    pub const ALL: [Self; 5] = [Self::Read, Self::Write, Self::Delete, Self::Audit, Self::Admin];
 
     /// The scope as tokens name it.
     pub const fn as_str(self) -> &'static str {
@@ -36,6 +38,7 @@ impl Scope {
             Self::Read => "tams-api/read",
             Self::Write => "tams-api/write",
             Self::Delete => "tams-api/delete",
+            Self::Audit => "tams-api/audit",
             Self::Admin => "tams-api/admin",
         }
     }
@@ -49,7 +52,7 @@ impl fmt::Display for Scope {
 
 /// A text that is no scope.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("not one of tams-api/read, tams-api/write, tams-api/delete, tams-api/admin")]
+#[error("not one of tams-api/read, tams-api/write, tams-api/delete, tams-api/audit, tams-api/admin")]
 pub struct InvalidScope;
 
 impl FromStr for Scope {
@@ -99,8 +102,13 @@ pub enum Verdict {
 impl Access {
     /// What may be done with a resource that has these tags. One class that permits it is enough.
     pub fn judge(&self, permission: Permission, tags: &Tags) -> Verdict {
+        self.judge_classes(permission, tags.get(AUTH_CLASSES))
+    }
+
+    /// What may be done with a resource that belongs to these classes: the value of its tag `auth_classes`, if it has one.
+    pub fn judge_classes(&self, permission: Permission, classes: Option<&TagValue>) -> Verdict {
         let Self::Classes(granted) = self else { return Verdict::Granted };
-        let Some(classes) = tags.get(AUTH_CLASSES) else { return Verdict::Granted };
+        let Some(classes) = classes else { return Verdict::Granted };
         let mut verdict = Verdict::Hidden;
         for permissions in classes_in(classes).filter_map(|class| granted.get(class)) {
             if permissions.contains(&permission) {

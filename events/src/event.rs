@@ -11,9 +11,9 @@ use serde::ser::{Serialize, SerializeTuple, Serializer};
 use serde::{Deserialize as DeriveDeserialize, Serialize as DeriveSerialize};
 
 use crate::{
-    Account, AccountName, DeletionRequest, DeletionRequestId, Flow, FlowId, Incarnation, Instance, InstanceIndexes,
-    Instant, ObjectId, Profile, Segment, Source, SourceCollectionItem, SourceId, StorageId, Tags, TimeRange, Timestamp,
-    Token, TokenId, Webhook, WebhookId,
+    Account, AccountName, DeadLetter, DeletionRequest, DeletionRequestId, EventPosition, Flow, FlowId, Incarnation,
+    Instance, InstanceIndexes, Instant, ObjectId, Profile, Replay, Resolution, Segment, Source, SourceCollectionItem,
+    SourceId, StorageId, TagValue, Tags, TimeRange, Timestamp, Token, TokenId, Webhook, WebhookId,
 };
 
 /// Declares [`Event`] with its written form: a tuple of type, version and payload. Type and version stand outside the
@@ -27,6 +27,9 @@ macro_rules! events {
         }
 
         impl Event {
+            /// The names of all types.
+            pub const KINDS: &[&str] = &[$($tag),*];
+
             /// The name of the event's type in the log.
             pub const fn kind(&self) -> &'static str {
                 match self {
@@ -146,6 +149,14 @@ events! {
     WebhookUpdated(WebhookUpdated) = "webhook_updated", 1;
     /// A webhook was deleted.
     WebhookDeleted(WebhookDeleted) = "webhook_deleted", 1;
+    /// A webhook's receiver refused a notification for good.
+    DeadLettered(DeadLettered) = "dead_lettered", 1;
+    /// Dead letters are to be tried once more.
+    RedeliveryRequested(RedeliveryRequested) = "redelivery_requested", 1;
+    /// A dead letter is none any more.
+    DeadLetterResolved(DeadLetterResolved) = "dead_letter_resolved", 1;
+    /// A webhook's notifications are to be delivered again from somewhere on.
+    ReplayRequested(ReplayRequested) = "replay_requested", 1;
     /// An account was made or changed.
     AccountSet(AccountSet) = "account_set", 1;
     /// An account was deleted, with its tokens.
@@ -156,7 +167,8 @@ events! {
     TokenRevoked(TokenRevoked) = "token_revoked", 1;
 }
 
-/// What collected a Flow and its Source at that moment: what subscribers filter by (12.3).
+/// What collected a Flow and its Source at that moment, which subscribers filter by (12.3), and the classes that the Flow
+/// belonged to, by which it is judged what they may be told (14.2).
 #[derive(Debug, Clone, Default, PartialEq, Eq, DeriveSerialize, DeriveDeserialize)]
 pub struct Membership {
     /// The Flows that collect the Flow.
@@ -165,11 +177,14 @@ pub struct Membership {
     /// The Sources that collect the Source.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub source: Vec<SourceId>,
+    /// The Flow's tag `auth_classes`, where the event does not hold the Flow itself.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub auth_classes: Option<TagValue>,
 }
 
 impl Membership {
     fn is_none(&self) -> bool {
-        self.flow.is_empty() && self.source.is_empty()
+        self.flow.is_empty() && self.source.is_empty() && self.auth_classes.is_none()
     }
 }
 
@@ -219,6 +234,9 @@ pub struct SourceDeleted {
     /// The Sources that collected it until then.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub collected_by: Vec<SourceId>,
+    /// Its tag `auth_classes`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub auth_classes: Option<TagValue>,
 }
 
 /// A Flow was created.
@@ -470,6 +488,42 @@ pub struct WebhookUpdated {
 pub struct WebhookDeleted {
     /// The webhook.
     pub webhook_id: WebhookId,
+}
+
+/// A webhook's receiver refused a notification for good; those after it go on.
+#[derive(Debug, Clone, PartialEq, Eq, DeriveSerialize, DeriveDeserialize)]
+pub struct DeadLettered {
+    /// What was not delivered, and why.
+    pub letter: DeadLetter,
+}
+
+/// Dead letters are to be tried once more.
+#[derive(Debug, Clone, PartialEq, Eq, DeriveSerialize, DeriveDeserialize)]
+pub struct RedeliveryRequested {
+    /// The webhook.
+    pub webhook_id: WebhookId,
+    /// Their events.
+    pub positions: Vec<EventPosition>,
+}
+
+/// A dead letter is none any more.
+#[derive(Debug, Clone, PartialEq, Eq, DeriveSerialize, DeriveDeserialize)]
+pub struct DeadLetterResolved {
+    /// The webhook.
+    pub webhook_id: WebhookId,
+    /// Its event.
+    pub position: EventPosition,
+    /// What became of it.
+    pub resolution: Resolution,
+}
+
+/// A webhook's notifications are to be delivered again from somewhere on.
+#[derive(Debug, Clone, PartialEq, Eq, DeriveSerialize, DeriveDeserialize)]
+pub struct ReplayRequested {
+    /// The webhook.
+    pub webhook_id: WebhookId,
+    /// From where, and which request this is.
+    pub replay: Replay,
 }
 
 /// An account was made or changed.

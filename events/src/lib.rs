@@ -29,11 +29,12 @@ pub use access::{AUTH_CLASSES, Access, InvalidScope, Permission, Scope, Verdict}
 pub use account::{Account, AccountName, InvalidAccountName, Token, TokenKind};
 pub use deletion::{DeletionRequest, DeletionStatus};
 pub use event::{
-    AccountDeleted, AccountSet, CopyFailed, CopyRequested, DeletionAdvanced, DeletionForgotten, DeletionRequested,
-    Event, FlowCreated, FlowDeleted, FlowPurged, FlowRestored, FlowTrashed, FlowUpdated, InitObject, InstanceAdded,
-    InstanceErased, InstanceRemoved, LogStarted, Membership, ObjectsAllocated, ObjectsCondemned, ObjectsDeleted,
-    ProfileCreated, SegmentTagged, SegmentsAdded, SegmentsDeleted, ServiceUpdated, SourceCreated, SourceDeleted,
-    SourceUpdated, TokenIssued, TokenRevoked, WebhookCreated, WebhookDeleted, WebhookUpdated,
+    AccountDeleted, AccountSet, CopyFailed, CopyRequested, DeadLetterResolved, DeadLettered, DeletionAdvanced,
+    DeletionForgotten, DeletionRequested, Event, FlowCreated, FlowDeleted, FlowPurged, FlowRestored, FlowTrashed,
+    FlowUpdated, InitObject, InstanceAdded, InstanceErased, InstanceRemoved, LogStarted, Membership, ObjectsAllocated,
+    ObjectsCondemned, ObjectsDeleted, ProfileCreated, RedeliveryRequested, ReplayRequested, SegmentTagged,
+    SegmentsAdded, SegmentsDeleted, ServiceUpdated, SourceCreated, SourceDeleted, SourceUpdated, TokenIssued,
+    TokenRevoked, WebhookCreated, WebhookDeleted, WebhookUpdated,
 };
 pub use flow::{
     AspectRatio, AudioEssence, AudioTrack, AvcParameters, CodecParameters, CollectionItem, Colorspace, ComponentType,
@@ -49,9 +50,12 @@ pub use instant::{Instant, InvalidInstant};
 pub use object::Instance;
 pub use outcome::{Outcome, SegmentFailure, SegmentFailureKind};
 pub use profile::{Profile, TechnicalMetadata};
-pub use record::{ChainHash, Commit, Idempotency, Position, Record, Seq};
+pub use record::{ChainHash, Commit, EventPosition, Idempotency, Position, Record, Seq};
 pub use segment::{InstanceIndexes, Segment};
 pub use source::{Source, SourceCollectionItem};
 pub use tags::{TagValue, Tags};
 pub use time::{TimeRange, Timestamp};
-pub use webhook::{Failure, Notification, SealedSecret, Subscription, Webhook, WebhookStatus};
+pub use webhook::{
+    DeadLetter, Failure, Notification, Replay, Resolution, RetiredSecret, SealedSecret, Signing, Subscription, Webhook,
+    WebhookStatus,
+};

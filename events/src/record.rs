@@ -55,6 +55,48 @@ impl FromStr for Position {
     }
 }
 
+/// Where an event stands in one life of the log. Text form: `<sequence>.<commit>.<event>`. They ascend in log order.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct EventPosition {
+    /// Its record.
+    pub seq: Seq,
+    /// Its commit, counted from zero in the record.
+    pub commit: u32,
+    /// It, counted from zero in the commit.
+    pub event: u32,
+}
+
+impl EventPosition {
+    /// Where the first event of a record stands.
+    pub const fn start_of(seq: Seq) -> Self {
+        Self { seq, commit: 0, event: 0 }
+    }
+}
+
+impl fmt::Display for EventPosition {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}.{}.{}", self.seq, self.commit, self.event)
+    }
+}
+
+impl FromStr for EventPosition {
+    type Err = InvalidEventPosition;
+
+    fn from_str(text: &str) -> Result<Self, InvalidEventPosition> {
+        let mut numbers = text.splitn(3, '.');
+        let mut number = || numbers.next().filter(|text| text.bytes().all(|byte| byte.is_ascii_digit()));
+        let (seq, commit, event) = (number(), number(), number());
+        let parsed =
+            || Some(Self { seq: Seq(seq?.parse().ok()?), commit: commit?.parse().ok()?, event: event?.parse().ok()? });
+        parsed().ok_or(InvalidEventPosition)
+    }
+}
+
+/// A text that is not the position of an event.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("not the position of an event, which has the form <sequence>.<commit>.<event>")]
+pub struct InvalidEventPosition;
+
 /// A text that is not a position.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("not a position, which has the form <incarnation>.<sequence>")]

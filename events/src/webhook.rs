@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::{Access, FlowId, Instant, SourceId, StorageId, Tags, WebhookId};
+use crate::{Access, CommitId, EventPosition, FlowId, Instant, SourceId, StorageId, Tags, WebhookId};
 
 /// What can be notified.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -32,6 +32,34 @@ pub enum Notification {
     /// A Source went.
     #[serde(rename = "sources/deleted")]
     SourceDeleted,
+}
+
+impl Notification {
+    /// All there are.
+    pub const ALL: [Self; 8] = [
+        Self::FlowCreated,
+        Self::FlowUpdated,
+        Self::FlowDeleted,
+        Self::SegmentsAdded,
+        Self::SegmentsDeleted,
+        Self::SourceCreated,
+        Self::SourceUpdated,
+        Self::SourceDeleted,
+    ];
+
+    /// Its name in the API.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::FlowCreated => "flows/created",
+            Self::FlowUpdated => "flows/updated",
+            Self::FlowDeleted => "flows/deleted",
+            Self::SegmentsAdded => "flows/segments_added",
+            Self::SegmentsDeleted => "flows/segments_deleted",
+            Self::SourceCreated => "sources/created",
+            Self::SourceUpdated => "sources/updated",
+            Self::SourceDeleted => "sources/deleted",
+        }
+    }
 }
 
 /// A secret that only the servers of this store can open: what stands in the log is of no use to its readers.
@@ -130,4 +158,66 @@ pub struct Webhook {
     /// What the owner may see: every notification is judged by it (AppNote 0016).
     #[serde(default)]
     pub access: Access,
+    /// With what its notifications are signed. One that was registered before there were signatures has none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub signing: Option<Signing>,
+    /// The last replay that was asked of it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub replay: Option<Replay>,
+}
+
+/// With what notifications are signed (Standard Webhooks).
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Signing {
+    /// The secret.
+    pub secret: SealedSecret,
+    /// The one before, with which they are signed as well until receivers know the new one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub previous: Option<RetiredSecret>,
+}
+
+/// A secret that another has taken the place of.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RetiredSecret {
+    /// The secret.
+    pub secret: SealedSecret,
+    /// Until when it is still used.
+    pub until: Instant,
+}
+
+/// All that a webhook was notified of from somewhere on is to be delivered again.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Replay {
+    /// The commit that asks for it: each is done once.
+    pub id: CommitId,
+    /// The first event that is delivered again.
+    pub from: EventPosition,
+}
+
+/// A notification that a webhook's receiver refused for good: the only kind of gap in what a webhook is told (L10).
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DeadLetter {
+    /// The webhook.
+    pub webhook_id: WebhookId,
+    /// The event.
+    pub position: EventPosition,
+    /// What it notifies of.
+    pub notification: Notification,
+    /// How often it was tried.
+    pub attempts: u32,
+    /// Why the last attempt failed, and when.
+    pub failure: Failure,
+    /// Since when it is to be tried once more, if somebody asked for that.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub redelivery: Option<Instant>,
+}
+
+/// What became of a dead letter.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Resolution {
+    /// It was delivered after all.
+    Delivered,
+    /// It was given up by a person.
+    Discarded,
 }

@@ -56,6 +56,7 @@ impl Principal {
             Rule::Read => has(Scope::Read),
             Rule::Write => has(Scope::Write),
             Rule::Delete => has(Scope::Delete),
+            Rule::Audit => has(Scope::Audit),
             Rule::Admin => has(Scope::Admin),
         }
     }

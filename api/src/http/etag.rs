@@ -11,7 +11,7 @@ use hyper::header::{CONTENT_LENGTH, CONTENT_TYPE, ETAG, HeaderMap, HeaderValue, 
 use hyper::{Method, StatusCode};
 
 use super::call::Call;
-use super::response::{self, Response};
+use super::response::{self, Body, Response};
 
 /// How much of a hash is told, in bytes: no two answers of a path will ever share so much.
 const TAG_BYTES: usize = 16;
@@ -74,7 +74,10 @@ pub fn tagged(method: &Method, headers: &HeaderMap, response: Response) -> Respo
         return response;
     }
     let (mut head, body) = response.into_parts();
-    let bytes = body.into_inner().unwrap_or_default();
+    let bytes = match body {
+        Body::Whole(body) => body.into_inner().unwrap_or_default(),
+        Body::Stream(_) => return Response::from_parts(head, body),
+    };
     if !head.headers.contains_key(ETAG) {
         if bytes.is_empty() {
             return Response::from_parts(head, bytes.into());

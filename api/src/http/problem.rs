@@ -287,6 +287,7 @@ fn rejection_form(rejection: &Rejection) -> Form {
         Rejection::ProfileExists(_) => (StatusCode::BAD_REQUEST, "profile_exists"),
         Rejection::StillLinked => (StatusCode::BAD_REQUEST, "flow_linked_to_profile"),
         Rejection::WebhookNotFound(_) => (StatusCode::NOT_FOUND, "webhook_not_found"),
+        Rejection::DeadLetterNotFound(..) => (StatusCode::NOT_FOUND, "dead_letter_not_found"),
         Rejection::WebhookInError => (StatusCode::BAD_REQUEST, "webhook_in_error"),
         Rejection::ObjectNotFound(_) => (StatusCode::NOT_FOUND, "object_not_found"),
         Rejection::ObjectInUse(_) => (StatusCode::CONFLICT, "object_in_use"),

@@ -67,6 +67,8 @@ pub enum Rule {
     Write,
     /// Who has the scope `tams-api/delete`.
     Delete,
+    /// Who has the scope `tams-api/audit`.
+    Audit,
     /// Who has the scope `tams-api/admin`.
     Admin,
 }
@@ -79,6 +81,7 @@ impl fmt::Display for Rule {
             Self::Read => "tams-api/read",
             Self::Write => "tams-api/write",
             Self::Delete => "tams-api/delete",
+            Self::Audit => "tams-api/audit",
             Self::Admin => "tams-api/admin",
         })
     }

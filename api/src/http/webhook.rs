@@ -1,5 +1,7 @@
 //! Webhooks as resources (section 12).
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use hyper::StatusCode;
 use schemars::JsonSchema;
 use serde::Serialize;
@@ -55,7 +57,7 @@ pub struct Document<'a> {
 
 impl<'a> Document<'a> {
     fn of(webhook: &'a Webhook) -> Self {
-        let Webhook { id, subscription, status, created: _, owner: _, access: _ } = webhook;
+        let Webhook { id, subscription, status, created: _, owner: _, access: _, signing: _, replay: _ } = webhook;
         let Subscription {
             url,
             events,
@@ -134,7 +136,8 @@ pub async fn create(call: &Call<'_>) -> Result<Response, Problem> {
         Key::Untold | Key::None => None,
     };
     let webhook_id = WebhookId::from_uuid(Uuid::new_v4());
-    let command = CreateWebhook { webhook_id, subscription, switch };
+    let signing_secret = call.app.parts.vault.seal(&fresh_signing_secret());
+    let command = CreateWebhook { webhook_id, subscription, switch, signing_secret };
     // The outcome is the first one's where the request is a repetition: another id than that made up above.
     match submit(call, Command::CreateWebhook(Box::new(command))).await?.outcome {
         Outcome::WebhookCreated { webhook_id } => stored(call, webhook_id),
@@ -143,6 +146,14 @@ pub async fn create(call: &Call<'_>) -> Result<Response, Problem> {
             Err(Problem::Internal)
         }
     }
+}
+
+/// Bytes of a secret that signs notifications.
+const SIGNING_SECRET_BYTES: usize = 32;
+
+/// A fresh secret in the form of Standard Webhooks.
+pub fn fresh_signing_secret() -> String {
+    format!("whsec_{}", STANDARD.encode(rand::random::<[u8; SIGNING_SECRET_BYTES]>()))
 }
 
 /// `PUT /service/webhooks/{webhookId}`: 201, although nothing is created.

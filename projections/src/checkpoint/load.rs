@@ -72,6 +72,7 @@ pub(super) fn load(folder: &Folder, manifest_name: &str) -> Result<(Manifest, Ta
     let mut registry = RegistryParts {
         profiles: loader.documents()?,
         webhooks: loader.documents()?,
+        dead_letters: loader.documents()?,
         deletions: loader.documents()?,
         accounts: loader.documents()?,
         tokens: loader.documents()?,

@@ -6,7 +6,7 @@
 //!
 //! The files can be read by anything that reads Parquet: `flows` (those that were put aside have `trashed_at`), `sources`,
 //! `tags`, `flow_collections`, `source_collections`, `segments`, `segment_tags`, `objects` (each with the segments that
-//! refer to it), `profiles`, `webhooks`, `deletion_requests`, `accounts`, `tokens`, `errands`, `answers`. Media time
+//! refer to it), `profiles`, `webhooks`, `dead_letters`, `deletion_requests`, `accounts`, `tokens`, `errands`, `answers`. Media time
 //! stands in columns of seconds and nanoseconds. Secrets are not in them: only hashes, and what is sealed.
 
 mod folder;
@@ -29,14 +29,23 @@ use manifest::{FORMAT, Manifest, PartFile, is_manifest};
 pub use open::{OpenError, open_tables};
 pub use write::WriteError;
 
+use crate::tables::Origin;
 use crate::{Live, Tables};
 
 /// The checkpoints in one folder. One process uses a folder at a time.
 #[derive(Debug)]
 pub struct Checkpoints {
     folder: Folder,
-    /// The checkpoint that was written or loaded last, whose files are known to be good: the next one builds on it.
-    base: Mutex<Option<Manifest>>,
+    /// The checkpoint that was written or loaded last, whose files are known to be good.
+    base: Mutex<Option<Base>>,
+}
+
+/// A checkpoint that the next one of the same tables builds on. Those of other tables may not: a part that was wrong in
+/// the ones and is right in the others has changed last with the same record in both.
+#[derive(Debug)]
+struct Base {
+    manifest: Manifest,
+    origin: Origin,
 }
 
 /// What writing a checkpoint came to.
@@ -70,8 +79,8 @@ impl Checkpoints {
         self.write(&live.read(Tables::clone))
     }
 
-    /// Stores tables: the parts that changed since the checkpoint that was written or loaded last, all where there is
-    /// none. Then removes what neither of the two needs. Blocks.
+    /// Stores tables: the parts that changed since the checkpoint that was written or loaded last, or all where there is
+    /// none of these tables. Then removes what neither of the two needs. Blocks.
     ///
     /// # Errors
     /// When the tables are not whole or the folder cannot be used. The checkpoint before is as it was.
@@ -79,8 +88,9 @@ impl Checkpoints {
         if let Some(failed) = tables.failed() {
             return Err(WriteError::Failed(failed));
         }
-        let mut base = self.base.lock();
-        if let Some(base) = &*base
+        let mut last = self.base.lock();
+        let base = last.as_ref().filter(|base| base.origin == *tables.origin()).map(|base| &base.manifest);
+        if let Some(base) = base
             && base.head() == tables.head()
         {
             return Ok(written(base, Some(base)));
@@ -97,13 +107,13 @@ impl Checkpoints {
             description: description.map(str::to_owned),
             service_changed: tables.changes().service,
             instances_changed: tables.changes().instances,
-            tables: write::write_tables(&self.folder, base.as_ref(), tables)?,
+            tables: write::write_tables(&self.folder, base, tables)?,
         };
         manifest.store(&self.folder)?;
-        self.remove_unneeded(&manifest, base.as_ref());
-        let written = written(&manifest, base.as_ref());
+        self.remove_unneeded(&manifest, base);
+        let written = written(&manifest, base);
         info!(seq = %written.seq, files = written.files, new_bytes = written.new_bytes, "wrote a checkpoint");
-        *base = Some(manifest);
+        *last = Some(Base { manifest, origin: tables.origin().clone() });
         Ok(written)
     }
 
@@ -120,7 +130,10 @@ impl Checkpoints {
         for name in manifests.iter().rev() {
             match load::load(&self.folder, name) {
                 Ok((manifest, tables)) => {
-                    *base = Some(manifest);
+                    // One that the tables in use wrote stays theirs, whoever else looks at it.
+                    if base.as_ref().is_none_or(|base| base.manifest != manifest) {
+                        *base = Some(Base { manifest, origin: tables.origin().clone() });
+                    }
                     return Ok(Some(tables));
                 }
                 Err(error) => {

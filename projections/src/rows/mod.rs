@@ -17,7 +17,7 @@ use std::fmt::Debug;
 
 use serde::Serialize;
 use tapelog_commands::inventory::{Inventory, ObjectSlot};
-use tapelog_events::{Account, DeletionRequest, FlowId, ObjectId, Profile, Seq, Token, Webhook};
+use tapelog_events::{Account, DeadLetter, DeletionRequest, FlowId, ObjectId, Profile, Seq, Token, Webhook};
 
 pub(crate) use answer::AnswerRow;
 pub(crate) use columns::{Batch, Column, Malformed};
@@ -105,6 +105,7 @@ pub(crate) fn visit_tables<V: TableVisitor>(visitor: &mut V) -> Result<(), V::Er
     visitor.visit::<AnswerRow>()?;
     visitor.visit::<DocumentRow<Profile>>()?;
     visitor.visit::<DocumentRow<Webhook>>()?;
+    visitor.visit::<DocumentRow<DeadLetter>>()?;
     visitor.visit::<DocumentRow<DeletionRequest>>()?;
     visitor.visit::<DocumentRow<Account>>()?;
     visitor.visit::<DocumentRow<Token>>()?;

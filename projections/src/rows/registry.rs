@@ -1,14 +1,14 @@
 //! Profiles, webhooks, deletion requests, accounts and tokens: few, and each stored as a whole beside the columns that
 //! it is asked for by.
 
-use std::fmt::{Debug, Display};
+use std::fmt::{self, Debug, Display};
 
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use tapelog_commands::Registry;
 use tapelog_events::{
-    Account, AccountName, DeletionRequest, DeletionRequestId, DeletionStatus, Profile, ProfileId, Seq, Token, TokenId,
-    TokenKind, Webhook, WebhookId, WebhookStatus,
+    Account, AccountName, DeadLetter, DeletionRequest, DeletionRequestId, DeletionStatus, EventPosition, Profile,
+    ProfileId, Seq, Token, TokenId, TokenKind, Webhook, WebhookId, WebhookStatus,
 };
 
 use super::{Batch, Column, Contents, Division, Malformed, Row, Rows, StoredRow};
@@ -152,6 +152,50 @@ impl Document for Webhook {
             Column::text("status", webhooks().map(|webhook| Some(status(webhook)))).required(),
             Column::text("owner", webhooks().map(|webhook| Some(&webhook.owner))).required(),
             Column::instant("created", webhooks().map(|webhook| Some(webhook.created))).required(),
+        ]
+    }
+}
+
+/// Names a dead letter: the webhook and the event.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct LetterKey(WebhookId, EventPosition);
+
+impl fmt::Display for LetterKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self(webhook_id, position) = self;
+        write!(f, "{position} of webhook {webhook_id}")
+    }
+}
+
+impl Document for DeadLetter {
+    const TABLE: &'static str = "dead_letters";
+    const NAME: &'static str = "dead letter";
+    type Key = LetterKey;
+
+    fn key(&self) -> LetterKey {
+        LetterKey(self.webhook_id, self.position)
+    }
+
+    fn all(registry: &Registry) -> impl Iterator<Item = &Self> {
+        registry.dead_letters.values()
+    }
+
+    fn changed(changes: &Changes) -> Seq {
+        changes.dead_letters
+    }
+
+    fn changed_mut(changes: &mut Changes) -> &mut Seq {
+        &mut changes.dead_letters
+    }
+
+    fn columns(letters: &[&Self]) -> Vec<Column> {
+        let letters = || letters.iter();
+        vec![
+            Column::display("webhook_id", letters().map(|letter| Some(letter.webhook_id))).required(),
+            Column::display("position", letters().map(|letter| Some(letter.position))).required(),
+            Column::text("event_type", letters().map(|letter| Some(letter.notification.as_str()))).required(),
+            Column::instant("failed", letters().map(|letter| Some(letter.failure.time))).required(),
+            Column::instant("redelivery", letters().map(|letter| letter.redelivery)),
         ]
     }
 }

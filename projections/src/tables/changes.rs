@@ -24,6 +24,7 @@ pub(crate) struct Changes {
     pub profiles: Seq,
     /// Webhooks.
     pub webhooks: Seq,
+    pub dead_letters: Seq,
     /// Deletion requests.
     pub deletions: Seq,
     /// Accounts.
@@ -51,6 +52,7 @@ impl Default for Changes {
             answers: never,
             profiles: never,
             webhooks: never,
+            dead_letters: never,
             deletions: never,
             accounts: never,
             tokens: never,
@@ -154,8 +156,12 @@ impl Tables {
                 Event::DeletionRequested(_) | Event::DeletionAdvanced(_) | Event::DeletionForgotten(_) => {
                     changes.deletions = seq;
                 }
-                Event::WebhookCreated(_) | Event::WebhookUpdated(_) | Event::WebhookDeleted(_) => {
+                Event::WebhookCreated(_) | Event::WebhookUpdated(_) | Event::ReplayRequested(_) => {
                     changes.webhooks = seq;
+                }
+                Event::WebhookDeleted(_) => (changes.webhooks, changes.dead_letters) = (seq, seq),
+                Event::DeadLettered(_) | Event::RedeliveryRequested(_) | Event::DeadLetterResolved(_) => {
+                    changes.dead_letters = seq;
                 }
                 Event::AccountSet(_) => changes.accounts = seq,
                 Event::AccountDeleted(_) => (changes.accounts, changes.tokens) = (seq, seq),

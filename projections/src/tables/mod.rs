@@ -19,9 +19,10 @@ mod tag_statistics;
 mod version;
 
 use std::fmt;
+use std::sync::Arc;
 
 use tapelog_commands::{Corrupt, State};
-use tapelog_events::{ChainHash, Commit, Event, FlowId, Incarnation, Record, Seq, SourceId, TimeRange};
+use tapelog_events::{ChainHash, Commit, Event, FlowId, Idempotency, Incarnation, Record, Seq, SourceId, TimeRange};
 use tapelog_store::log::Head;
 
 use changes::Changes;
@@ -76,6 +77,18 @@ pub struct Tables {
     changes: Changes,
     /// The record that failed half-way.
     failed: Option<Seq>,
+    origin: Origin,
+}
+
+/// Which tables these are a copy of, at whatever position. Tables that came about separately have different ones: they
+/// should be equal, but nothing may rely on it before they were compared.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Origin(Arc<()>);
+
+impl PartialEq for Origin {
+    fn eq(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.0, &other.0)
+    }
 }
 
 /// Millions of rows are no use to whoever debugs.
@@ -104,6 +117,7 @@ impl Tables {
             tags: TagIndex::default(),
             changes: Changes::default(),
             failed: None,
+            origin: Origin::default(),
         }
     }
 
@@ -174,6 +188,16 @@ impl Tables {
     /// What is folded.
     pub(crate) fn state(&self) -> &State {
         &self.state
+    }
+
+    /// Which tables these are a copy of.
+    pub(crate) fn origin(&self) -> &Origin {
+        &self.origin
+    }
+
+    /// What was answered under an idempotency key.
+    pub fn remembered(&self, key: &[u8; 32]) -> Option<&Idempotency> {
+        self.state.remembered(key)
     }
 
     /// Which parts changed when.
@@ -248,6 +272,10 @@ impl Tables {
                 | Event::WebhookCreated(_)
                 | Event::WebhookUpdated(_)
                 | Event::WebhookDeleted(_)
+                | Event::DeadLettered(_)
+                | Event::RedeliveryRequested(_)
+                | Event::DeadLetterResolved(_)
+                | Event::ReplayRequested(_)
                 | Event::AccountSet(_)
                 | Event::AccountDeleted(_)
                 | Event::TokenIssued(_)
