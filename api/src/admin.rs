@@ -1,7 +1,9 @@
-//! Verification of a running server: `POST /admin/verify` answers with lines of JSON, how far it is and then what it found.
+//! Work on the whole log in a running server: `POST /admin/verify` and `POST /admin/rebuild` answer with lines of JSON, how
+//! far it is and then what came of it. It goes on when its client has gone away; `GET /admin/projections` tells the rest.
 
 use std::convert::Infallible;
 use std::sync::Arc;
+use std::time::Duration;
 
 use axum::Router;
 use axum::body::{Body, Bytes};
@@ -12,56 +14,57 @@ use axum::response::Response;
 use axum::routing::post;
 use serde::{Deserialize, Serialize};
 use tapelog_events::Seq;
-use tapelog_projections::checkpoint::Checkpoints;
-use tapelog_projections::verify::{Subject, Verdict, VerifyReport, verify};
-use tapelog_projections::{Live, Tables};
+use tapelog_projections::Tables;
+use tapelog_projections::rebuild::{Rebuilt, Stage};
+use tapelog_projections::verify::{Subject, TableDigest, Verdict, VerifyReport, verify};
+use tapelog_store::log::Head;
 use tapelog_store::log::jetstream::JetStreamLog;
 use tokio::sync::mpsc;
 
 use crate::auth::Authenticator;
-use crate::http::admit;
+use crate::http::problem::Problem;
 use crate::http::route::Rule;
+use crate::http::{admit, refusal};
+use crate::maintenance::{Begun, Maintainer, Running, Work};
 
-/// How many lines may wait for a slow reader; lines that say how far it is are left out rather than waited for.
+/// How many lines may wait for a slow reader; it misses some of those that say how far it is.
 const LINES_AHEAD: usize = 16;
-/// Every how many records a line says how far it is.
-const RECORDS_A_LINE: u64 = 512;
 
-/// What a verification looks at.
-pub struct Verifiable {
+/// What the routes need.
+pub struct Administration {
     /// Who finds out who asks: only administrators may.
     pub authenticator: Arc<Authenticator>,
-    /// The log.
-    pub log: JetStreamLog,
-    /// The tables in use.
-    pub live: Arc<Live>,
-    /// Their checkpoints.
-    pub checkpoints: Arc<Checkpoints>,
+    /// Who does the work.
+    pub maintainer: Arc<Maintainer>,
 }
 
-/// One line of the answer.
+/// One line of an answer.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Line {
     /// How far it is.
     Progress {
+        /// What it is at.
+        state: Stage,
         /// The last record that was folded.
         seq: u64,
-        /// The last record of the log.
+        /// The record to reach.
         tip: u64,
     },
-    /// What was found.
+    /// What a verification found.
     Report(Report),
+    /// What a rebuild came to.
+    Rebuilt(RebuildReport),
     /// It could not be finished.
     Failed(String),
 }
 
-/// What a verification found, for people and programs.
+/// How the log, and what was compared with it, are.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Report {
-    /// The last record of the log.
+    /// The last record of the log that was looked at.
     pub seq: u64,
-    /// The hash of the last record: the head of the chain.
+    /// The hash of that record: the head of the chain.
     pub chain_hash: String,
     /// Each table with its number of rows and the hash of them.
     pub tables: Vec<(String, u64, String)>,
@@ -70,62 +73,96 @@ pub struct Report {
 }
 
 impl Report {
-    /// Whether all is as it should be.
-    pub fn is_clean(&self) -> bool {
-        self.findings.iter().all(|(_, wrong)| wrong.is_none())
+    fn new(head: Head, digest: Vec<TableDigest>, findings: Vec<(String, Option<String>)>) -> Self {
+        let tables = digest.into_iter();
+        let tables = tables.map(|table| (table.table.to_owned(), table.rows, table.blake3.to_hex().to_string()));
+        Self { seq: head.seq.0, chain_hash: head.hash.to_string(), tables: tables.collect(), findings }
     }
+
+    /// The first thing that is not as it should be.
+    pub fn wrong(&self) -> Option<&str> {
+        self.findings.iter().find_map(|(_, wrong)| wrong.as_deref())
+    }
+}
+
+/// A finding for people: what was compared, and what is wrong about it.
+fn finding(name: &str, seq: Seq, verdict: Verdict) -> (String, Option<String>) {
+    let wrong = match verdict {
+        Verdict::Equal => None,
+        Verdict::Different(difference) => Some(difference.to_string()),
+        Verdict::Ahead => Some("stands for a record that is not in the log".to_owned()),
+        Verdict::OtherRecord => Some("stands for another record than the log has there".to_owned()),
+    };
+    (format!("{name} at record {seq}"), wrong)
 }
 
 impl From<VerifyReport> for Report {
     fn from(report: VerifyReport) -> Self {
-        let findings = report.findings.into_iter().map(|finding| {
-            let wrong = match finding.verdict {
-                Verdict::Equal => None,
-                Verdict::Different(difference) => Some(difference.to_string()),
-                Verdict::Ahead => Some("stands for a record that is not in the log".to_owned()),
-                Verdict::OtherRecord => Some("stands for another record than the log has there".to_owned()),
-            };
-            (format!("{} at record {}", finding.name, finding.seq), wrong)
-        });
+        let findings = report.findings.into_iter().map(|found| finding(found.name, found.seq, found.verdict));
+        Self::new(report.head, report.digest, findings.collect())
+    }
+}
+
+/// What a rebuild in a running server came to.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct RebuildReport {
+    /// How the tables that were in use compared with the log. Whatever is wrong about them is so no longer.
+    #[serde(flatten)]
+    pub report: Report,
+    /// The record at which the new tables took their place.
+    pub replaced: u64,
+    /// The record of the checkpoint that was stored of the new tables.
+    pub stored: u64,
+    /// How many records were folded until the tables in use had been caught up with.
+    pub folded: u64,
+    /// How many seconds that took.
+    pub folding_seconds: f64,
+    /// How many seconds all of it took.
+    pub seconds: f64,
+}
+
+impl RebuildReport {
+    /// Of a rebuild that took this long in all.
+    pub fn new(rebuilt: Rebuilt, stored: Seq, elapsed: Duration) -> Self {
+        let Rebuilt { compared, verdict, digest, replaced, folded, folding } = rebuilt;
         Self {
-            seq: report.head.seq.0,
-            chain_hash: report.head.hash.to_string(),
-            findings: findings.collect(),
-            tables: report
-                .digest
-                .into_iter()
-                .map(|table| (table.table.to_owned(), table.rows, table.blake3.to_hex().to_string()))
-                .collect(),
+            report: Report::new(compared, digest, vec![finding("tables in use", compared.seq, verdict)]),
+            replaced: replaced.0,
+            stored: stored.0,
+            folded: folded.0,
+            folding_seconds: folding.as_secs_f64(),
+            seconds: elapsed.as_secs_f64(),
         }
     }
 }
 
-/// The route.
-pub fn router(verifiable: Arc<Verifiable>) -> Router {
-    Router::new().route("/admin/verify", post(answer)).with_state(verifiable)
+/// The routes.
+pub fn router(administration: Arc<Administration>) -> Router {
+    Router::new()
+        .route("/admin/verify", post(begin_verification))
+        .route("/admin/rebuild", post(begin_rebuild))
+        .with_state(administration)
 }
 
-async fn answer(State(verifiable): State<Arc<Verifiable>>, request: Request) -> Response {
+async fn begin_verification(State(administration): State<Arc<Administration>>, request: Request) -> Response {
+    begin(&administration, request, Work::Verification).await
+}
+
+async fn begin_rebuild(State(administration): State<Arc<Administration>>, request: Request) -> Response {
+    begin(&administration, request, Work::Rebuild).await
+}
+
+async fn begin(administration: &Administration, request: Request, work: Work) -> Response {
     let (mut head, _) = request.into_parts();
-    if let Err(refusal) = admit(&verifiable.authenticator, &mut head, Rule::Admin).await {
-        return refusal.map(Body::new);
+    if let Err(refused) = admit(&administration.authenticator, &mut head, Rule::Admin).await {
+        return refused.map(Body::new);
     }
+    let begun = match administration.maintainer.begin(work) {
+        Ok(begun) => begun,
+        Err(busy) => return refusal(&head, &Problem::Conflict(busy.to_string())).map(Body::new),
+    };
     let (lines, mut receiver) = mpsc::channel(LINES_AHEAD);
-    tokio::spawn(async move {
-        let progress = lines.clone();
-        let last = match check(&verifiable, |seq, tip| {
-            if seq.0.is_multiple_of(RECORDS_A_LINE) {
-                // A reader that is slow, or gone, misses a line of progress and nothing else.
-                progress.try_send(Line::Progress { seq: seq.0, tip: tip.0 }).ok();
-            }
-        })
-        .await
-        {
-            Ok(report) => Line::Report(report),
-            Err(error) => Line::Failed(format!("{error:#}")),
-        };
-        lines.send(last).await.ok();
-    });
+    tokio::spawn(follow(begun, lines));
     let lines = futures::stream::poll_fn(move |context| receiver.poll_recv(context));
     let bytes = futures::StreamExt::map(lines, |line| {
         let mut text = serde_json::to_vec(&line).unwrap_or_default();
@@ -139,11 +176,25 @@ async fn answer(State(verifiable): State<Arc<Verifiable>>, request: Request) -> 
 
 const NDJSON: HeaderValue = HeaderValue::from_static("application/x-ndjson");
 
-async fn check(verifiable: &Verifiable, progress: impl FnMut(Seq, Seq)) -> anyhow::Result<Report> {
-    let live = verifiable.live.read(Tables::clone);
-    let checkpoints = Arc::clone(&verifiable.checkpoints);
-    let stored = tokio::task::spawn_blocking(move || checkpoints.load_newest()).await??;
-    verify_tables(&verifiable.log, live, stored, progress).await
+/// Tells how far work is, and how it ends, for as long as somebody listens.
+async fn follow(begun: Begun, lines: mpsc::Sender<Line>) {
+    let Begun { mut progress, mut end } = begun;
+    let last = loop {
+        tokio::select! {
+            biased;
+            end = &mut end => break end.unwrap_or_else(|_| Line::Failed("it ended half-way".to_owned())),
+            Ok(()) = progress.changed() => {
+                let running = progress.borrow_and_update().running.clone();
+                if let Some(Running { state, seq, tip, .. }) = running
+                    && lines.send(Line::Progress { state, seq: seq.0, tip: tip.0 }).await.is_err()
+                {
+                    return;
+                }
+            }
+        }
+    };
+    // The client may have gone.
+    lines.send(last).await.ok();
 }
 
 /// Compares tables, and those of a checkpoint, with the log.

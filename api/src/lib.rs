@@ -5,12 +5,17 @@
 //! accepted. Knows neither NATS nor Arrow.
 
 pub mod admin;
+pub mod archive;
+pub mod audit;
 pub mod auth;
 pub mod claim;
+mod delivery;
 pub mod doctor;
+mod feed;
 pub mod housekeeping;
 pub mod http;
 mod log_thread;
+pub mod maintenance;
 mod metrics;
 pub mod node;
 pub mod server;

@@ -30,10 +30,14 @@ enum Command {
     Rebuild(command::tables::RebuildArgs),
     /// Prove that log, tables and checkpoint agree
     Verify(command::tables::VerifyArgs),
+    /// Keep the log as files elsewhere, and restore it from them
+    Log(command::log::LogArgs),
     /// Check all that a server with these settings needs, and say what to do about what is wrong
     Doctor(command::doctor::DoctorArgs),
     /// Make and change accounts and tokens of a server
     Account(command::account::AccountArgs),
+    /// Show who changed what, and when, or export it
+    Audit(command::audit::AuditArgs),
     /// Show the settings in force, and where each comes from
     Config(command::config::ConfigArgs),
 }
@@ -44,9 +48,10 @@ impl Command {
         match self {
             Self::Serve(args) => Some(&args.settings),
             Self::Demo(args) => Some(&args.settings),
-            Self::Ingest(_) | Self::Export(_) | Self::Account(_) => None,
+            Self::Ingest(_) | Self::Export(_) | Self::Account(_) | Self::Audit(_) => None,
             Self::Rebuild(args) => Some(&args.settings),
             Self::Verify(args) => Some(&args.settings),
+            Self::Log(args) => Some(args.settings()),
             Self::Doctor(args) => Some(&args.settings),
             Self::Config(args) => Some(&args.settings),
         }
@@ -73,8 +78,10 @@ async fn main() -> ExitCode {
         Command::Export(args) => command::media::export(args).await,
         Command::Rebuild(args) => command::tables::rebuild(args).await,
         Command::Verify(args) => command::tables::verify(args).await,
+        Command::Log(args) => command::log::run(args).await,
         Command::Doctor(args) => command::doctor::run(args).await,
         Command::Account(args) => command::account::run(args).await,
+        Command::Audit(args) => command::audit::run(args).await,
         Command::Config(args) => command::config::run(&args),
     };
     let code = outcome.unwrap_or_else(|error| {

@@ -5,23 +5,34 @@ use std::time::{Duration, SystemTime};
 
 use anyhow::{Context, Result};
 use tapelog_events::{Instant, Timestamp};
-use tapelog_projections::checkpoint::{Checkpoints, open_tables};
+use tapelog_projections::checkpoint::{Checkpoints, Written, open_tables};
+use tapelog_projections::history::{Historian, open_history};
 use tapelog_projections::{Live, Projector};
-use tapelog_store::log::jetstream::{Connection, JetStreamLog, JetStreamSettings};
+use tapelog_store::guard::Guard;
+use tapelog_store::log::jetstream::{Connection, JetStreamLog};
+use tapelog_store::log::Tail;
 use tapelog_store::media::{FetchSettings, Fetcher, MediaMetrics};
 use tapelog_store::nats_server::{NatsServer, NatsServerSettings};
 use tapelog_store::sequencer::{Halt, Sequencer, SequencerSettings, Stopped};
+use tapelog_webhooks::Render;
+use tapelog_webhooks::feed::FeedMetrics;
 use tokio::net::TcpListener;
 use tokio::sync::mpsc;
 use tokio::task::{JoinHandle, JoinSet};
 use tokio_util::sync::CancellationToken;
+use url::Url;
 
-use crate::admin::{self, Verifiable};
+use crate::archive::{self, Keeper};
+use crate::admin::{self, Administration};
+use crate::audit::Signer;
 use crate::auth::{self, AuthParts, AuthTasks, Authenticator, MasterKey, Vault};
 use crate::claim::Claim;
+use crate::delivery::{self, Delivery, DeliveryParts, DeliveryTasks};
+use crate::feed;
 use crate::housekeeping::{Housekeeper, Retention};
-use crate::http::{self, App, AppParts, Metrics, ServiceFacts};
+use crate::http::{self, App, AppParts, EventStreams, LogPast, Metrics, Notifier, ServiceFacts};
 use crate::log_thread::LogThread;
+use crate::maintenance::Maintainer;
 use crate::metrics::{CheckpointMetrics, register_process};
 use crate::server::{self, ConnectionMetrics, Server};
 use crate::settings::{AuthMode, DataFolder, NatsSettings, RetentionSettings, Settings};
@@ -35,23 +46,26 @@ pub const URL_VALIDITY: Duration = Duration::from_secs(600);
 /// For how long an allocated object that no segment uses is kept at least: `min_object_timeout` (section 7).
 const OBJECT_TIMEOUT: Duration = Duration::from_secs(3600);
 
+/// Where NATS listens unless it is told otherwise.
+const NATS_PORT: u16 = 4222;
+
 /// The moment by this machine's clock.
 pub fn now() -> Instant {
     SystemTime::now().into()
 }
 
-/// The log of a data folder, with the private nats-server that keeps it, where there is one.
-pub struct OpenLog {
-    /// The log.
-    pub log: JetStreamLog,
+/// NATS for a data folder: the private nats-server that is started for it, or the one that is named.
+pub struct OpenNats {
+    /// The connection.
+    pub connection: Connection,
     server: Option<NatsServer>,
 }
 
-impl OpenLog {
-    /// Starts the private nats-server, unless another is named, and opens the log on it.
+impl OpenNats {
+    /// Starts the private nats-server, unless another is named, and connects.
     ///
     /// # Errors
-    /// When the server cannot be started or reached, or the log is not the one that the data folder knows.
+    /// When the server cannot be started or reached.
     pub async fn open(settings: &NatsSettings, data: &DataFolder) -> Result<Self> {
         let (server, connection) = match &settings.url {
             Some(url) => {
@@ -73,13 +87,7 @@ impl OpenLog {
                 (Some(server), connection)
             }
         };
-        let stream = JetStreamSettings {
-            stream: settings.stream.clone(),
-            replicas: settings.replicas,
-            ..JetStreamSettings::default()
-        };
-        let log = JetStreamLog::open(&connection, &stream, &data.log_marker(), now()).await?;
-        Ok(Self { log, server })
+        Ok(Self { connection, server })
     }
 
     /// Stops the private nats-server.
@@ -87,6 +95,30 @@ impl OpenLog {
         if let Some(server) = self.server {
             server.shutdown().await;
         }
+    }
+}
+
+/// The log of a data folder.
+pub struct OpenLog {
+    /// The log.
+    pub log: JetStreamLog,
+    nats: OpenNats,
+}
+
+impl OpenLog {
+    /// Connects to NATS as [`OpenNats::open`] does, and opens the log there.
+    ///
+    /// # Errors
+    /// When NATS cannot be reached, or the log is not the one that the data folder knows.
+    pub async fn open(settings: &NatsSettings, data: &DataFolder) -> Result<Self> {
+        let nats = OpenNats::open(settings, data).await?;
+        let log = JetStreamLog::open(&nats.connection, &settings.stream_settings(), &data.log_marker(), now()).await?;
+        Ok(Self { log, nats })
+    }
+
+    /// Stops the private nats-server.
+    pub async fn close(self) {
+        self.nats.close().await;
     }
 }
 
@@ -99,9 +131,14 @@ pub struct Node {
     sequencer: Sequencer,
     writer: JoinHandle<Result<Stopped, Halt>>,
     projecting: JoinHandle<()>,
+    entering: JoinHandle<()>,
     checkpointer: JoinHandle<()>,
     housekeeping: JoinSet<()>,
     authentication: AuthTasks,
+    delivering: DeliveryTasks,
+    feeding: Option<JoinHandle<()>>,
+    maintainer: Arc<Maintainer>,
+    keeper: Keeper,
     live: Arc<Live>,
     checkpoints: Arc<Checkpoints>,
     storage: Storage,
@@ -120,6 +157,7 @@ impl Node {
         let claim = Claim::take(&data.lock())?;
         settings.limits.check()?;
         auth::ensure_sound(&settings)?;
+        let feed_settings = feed::settings(&settings)?;
         let tls = server::acceptor(&settings.tls)?;
         let scheme = if tls.is_some() { "https" } else { "http" };
         let listener = TcpListener::bind(settings.listen)
@@ -129,10 +167,13 @@ impl Node {
 
         let log_thread = LogThread::start()?;
         let (nats, folder) = (settings.nats.clone(), data.clone());
-        let log = log_thread.run(async move { OpenLog::open(&nats, &folder).await }).await?;
+        archive::recall(&settings, &data).await?;
+        let log = log_thread.run(async move { OpenLog::open(&nats, &folder).await }).await;
+        let log = log.map_err(|error| archive::with_advice(error, &settings))?;
         let checkpoints = Arc::new(Checkpoints::open(&data.checkpoints())?);
         let started = std::time::Instant::now();
-        let tables = open_tables(&log.log, &checkpoints, |_, _| {}).await?;
+        let tables = open_tables(&log.log, &checkpoints, |_, _| {}).await;
+        let tables = tables.map_err(|error| archive::with_advice(error.into(), &settings))?;
         let head = tables.head();
         tracing::info!(
             seq = head.seq.0,
@@ -140,14 +181,17 @@ impl Node {
             elapsed_ms = started.elapsed().as_millis() as u64,
             "tables are ready"
         );
+        let history = open_history(&log.log, &data.history()).await?;
         let state = tables.write_side();
         let live = Arc::new(Live::new(tables));
 
+        let stop = CancellationToken::new();
         let (sink, deliveries) = mpsc::channel(RECORDS_AHEAD);
         let (sequencer, writer) = log_thread.within(|| {
             Sequencer::start(Arc::new(log.log.clone()), state, head, now, SequencerSettings::default(), sink)
         });
         let (projector, projecting) = Projector::start(Arc::clone(&live), deliveries);
+        let (historian, entering) = Historian::start(log.log.clone(), history.clone(), stop.clone());
 
         let mut metrics = Metrics::new(settings.metrics.public);
         let (media_metrics, connections, checkpointing) =
@@ -163,9 +207,19 @@ impl Node {
 
         let incarnation = log.log.incarnation();
         let storage = Storage::open(&settings, &data, address, incarnation, &media_metrics).await?;
+        let keeper = Keeper::start(&settings, &storage, &log.log, &live, metrics.registry())?;
         let backends = Arc::clone(&storage.backends);
+        let tail = Tail::new(Arc::new(log.log.clone()));
+        let render: Arc<dyn Render> = Arc::new(Notifier::new(Arc::clone(&backends), Arc::clone(&live)));
+        let events = EventStreams::new(Arc::new(tail.clone()), Arc::clone(&render), &settings.feed);
+        events.register(metrics.registry());
+        let nats_feed = feed_settings.as_ref().map(feed::told);
+        let feeding = feed_settings.map(|settings| {
+            let feed_metrics = FeedMetrics::default();
+            feed_metrics.register(metrics.registry());
+            feed::start(settings, &log.log, &tail, &render, feed_metrics, &stop)
+        });
         let retention = retention(&settings);
-        let stop = CancellationToken::new();
         let key = MasterKey::load(settings.secrets.key.as_deref(), &data.secrets())?;
         if settings.auth.mode == AuthMode::Required && settings.auth.issuers.is_empty() {
             auth::ensure_administrator(&sequencer, &live, &data.admin_token()).await?;
@@ -179,14 +233,42 @@ impl Node {
             stop: stop.clone(),
         })?;
         let authenticator = Arc::new(authenticator);
+        let maintainer =
+            Maintainer::new(log.log.clone(), Arc::clone(&live), Arc::clone(&checkpoints), stop.clone());
+        let maintainer = Arc::new(maintainer);
+        let vault = Arc::new(Vault::new(&key, &MasterKey::load_previous(&settings.secrets.previous_keys)?));
+        delivery::reseal(&sequencer, &live, &vault).await;
+        let guard = Guard::new(settings.webhooks.allow_networks.clone(), own_hosts(&settings));
+        let (deliveries, delivering) = Delivery::start(DeliveryParts {
+            settings: &settings.webhooks,
+            nats: &settings.nats,
+            data: &data,
+            log: Arc::new(log.log.clone()),
+            tail,
+            sequencer: sequencer.clone(),
+            tables: Arc::clone(&live),
+            render,
+            vault: Arc::clone(&vault),
+            guard: guard.clone(),
+            stop: stop.clone(),
+        })
+        .await?;
+        deliveries.register(metrics.registry());
         let app = App::new(AppParts {
             authenticator: Arc::clone(&authenticator),
-            vault: Arc::new(Vault::new(&key)),
+            export_signer: Arc::new(Signer::new(&key)),
+            vault,
             sequencer: sequencer.clone(),
             tables: Arc::clone(&live),
             projector: projector.status(),
+            maintenance: maintainer.state(),
             log: Arc::new(log.log.clone()),
+            past: Arc::new(LogPast { log: log.log.clone(), history: history.clone() }),
             incarnation,
+            events,
+            deliveries: Arc::new(deliveries),
+            guard,
+            secret_grace: settings.webhooks.secret_grace_hours.hours(),
             backends: Arc::clone(&backends),
             access_log: settings.log.access,
             retention,
@@ -194,6 +276,7 @@ impl Node {
                 version: format!("tapelog {}", env!("CARGO_PKG_VERSION")),
                 min_object_timeout: seconds(OBJECT_TIMEOUT),
                 min_presigned_url_timeout: seconds(URL_VALIDITY),
+                nats_feed,
             },
             limits: settings.limits.clone(),
             metrics,
@@ -201,13 +284,13 @@ impl Node {
             scheme,
             base_path: String::new(),
         });
-        let admin = admin::router(Arc::new(Verifiable {
-            authenticator,
+        let archive = archive::router(Arc::new(archive::Routes {
+            authenticator: Arc::clone(&authenticator),
             log: log.log.clone(),
-            live: Arc::clone(&live),
-            checkpoints: Arc::clone(&checkpoints),
+            archive: keeper.status(),
         }));
-        let router = admin.merge(http::router(Arc::new(app)));
+        let admin = admin::router(Arc::new(Administration { authenticator, maintainer: Arc::clone(&maintainer) }));
+        let router = admin.merge(archive).merge(http::router(Arc::new(app)));
         let server = Server::new(router, tls, settings.limits.clone(), connections, stop.clone());
         let http = tokio::spawn(server.serve(listener));
         let checkpointer = tokio::spawn(write_checkpoints(
@@ -238,9 +321,14 @@ impl Node {
             sequencer,
             writer,
             projecting,
+            entering,
             checkpointer,
             housekeeping,
             authentication,
+            delivering,
+            feeding,
+            maintainer,
+            keeper,
             live,
             checkpoints,
             storage,
@@ -268,15 +356,23 @@ impl Node {
             }
         }
         self.authentication.ended().await?;
+        // What came of the last deliveries is still to be written.
+        self.delivering.ended().await;
+        if let Some(feeding) = self.feeding {
+            feeding.await?;
+        }
+        self.maintainer.ended().await;
         self.sequencer.close();
         let written = self.writer.await?;
         self.projecting.await?;
+        self.entering.await?;
         self.checkpointer.await?;
+        self.keeper.stop().await?;
         let stored = store_checkpoint(&self.live, &self.checkpoints, &self.log.log).await;
         self.storage.close().await;
         self.log.close().await;
         written.context("the log was not written to its end")?;
-        stored
+        stored.map(drop)
     }
 }
 
@@ -296,7 +392,7 @@ async fn write_checkpoints(
         }
         let started = std::time::Instant::now();
         match store_checkpoint(&live, &checkpoints, &log).await {
-            Ok(()) => metrics.written(started.elapsed()),
+            Ok(_) => metrics.written(started.elapsed()),
             Err(error) => {
                 metrics.failed();
                 tracing::error!("a checkpoint could not be stored: {error:#}");
@@ -305,11 +401,29 @@ async fn write_checkpoints(
     }
 }
 
-async fn store_checkpoint(live: &Arc<Live>, checkpoints: &Arc<Checkpoints>, log: &JetStreamLog) -> Result<()> {
+/// Stores the tables as they are, and has the data folder know that the log is at least as long.
+pub(crate) async fn store_checkpoint(
+    live: &Arc<Live>,
+    checkpoints: &Arc<Checkpoints>,
+    log: &JetStreamLog,
+) -> Result<Written> {
     let (live, checkpoints) = (Arc::clone(live), Arc::clone(checkpoints));
     let written = tokio::task::spawn_blocking(move || checkpoints.write_live(&live)).await??;
     log.remember(written.seq).await?;
-    Ok(())
+    Ok(written)
+}
+
+/// The hosts and ports that the store itself uses: nobody may have it post there.
+fn own_hosts(settings: &Settings) -> Vec<(String, u16)> {
+    let nats = settings.nats.url.iter().flat_map(|urls| urls.split(','));
+    let storage = settings.storage_backends().filter_map(|backend| backend.endpoint.as_deref());
+    let urls = nats.chain(storage).chain(settings.public_url.as_deref());
+    let place = |url: &str| {
+        let url = Url::parse(url.trim()).ok()?;
+        let port = url.port_or_known_default().unwrap_or(NATS_PORT);
+        Some((url.host_str()?.to_owned(), port))
+    };
+    urls.filter_map(place).collect()
 }
 
 /// How long things are kept. What clients were promised is kept, whatever the settings say.

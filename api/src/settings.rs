@@ -1,10 +1,13 @@
 //! Settings: from flags, environment and one TOML file, in that order; every key has a default that works.
 
+mod archive;
 mod auth;
+mod feed;
 mod operations;
 mod reference;
 mod retention;
 mod storage;
+mod webhooks;
 
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -16,13 +19,17 @@ use figment::value::{Dict, Value};
 use figment::{Figment, Source};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+use tapelog_store::log::jetstream::JetStreamSettings;
 
 use crate::http::Limits;
+pub use archive::ArchiveSettings;
 pub use auth::{AuthMode, AuthSettings, IssuerSettings, SecretSettings};
+pub use feed::FeedSettings;
 pub use operations::{AccessLog, LogFormat, LogSettings, MetricsSettings, Share, TlsSettings, TraceSettings};
 pub use reference::reference;
 pub use retention::RetentionSettings;
 pub use storage::{FetchSettings, MediaSettings};
+pub use webhooks::{Amount, WebhookSettings};
 
 /// All settings of a server. Unknown keys are errors.
 #[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
@@ -43,8 +50,14 @@ pub struct Settings {
     pub storage: Vec<MediaSettings>,
     /// What is fetched from addresses that clients name.
     pub fetch: FetchSettings,
+    /// Feeds: what happens, for whoever follows it.
+    pub feed: FeedSettings,
     /// Checkpoints of the tables.
     pub checkpoint: CheckpointSettings,
+    /// The archive of the log.
+    pub archive: ArchiveSettings,
+    /// How notifications are delivered to webhooks.
+    pub webhooks: WebhookSettings,
     /// How long things are kept that nobody uses.
     pub retention: RetentionSettings,
     /// Encryption of connections.
@@ -79,6 +92,13 @@ pub struct NatsSettings {
     pub config: Option<PathBuf>,
 }
 
+impl NatsSettings {
+    /// How the log is kept there.
+    pub fn stream_settings(&self) -> JetStreamSettings {
+        JetStreamSettings { stream: self.stream.clone(), replicas: self.replicas, ..JetStreamSettings::default() }
+    }
+}
+
 impl Settings {
     /// Every storage backend.
     pub fn storage_backends(&self) -> impl Iterator<Item = &MediaSettings> {
@@ -104,7 +124,10 @@ impl Default for Settings {
             media: MediaSettings::default(),
             storage: Vec::new(),
             fetch: FetchSettings::default(),
+            feed: FeedSettings::default(),
             checkpoint: CheckpointSettings { every_seconds: 300 },
+            archive: ArchiveSettings::default(),
+            webhooks: WebhookSettings::default(),
             retention: RetentionSettings::default(),
             tls: TlsSettings::default(),
             auth: AuthSettings::default(),
@@ -256,6 +279,16 @@ impl DataFolder {
     /// What is known of the log outside of it, so that its loss is noticed.
     pub fn log_marker(&self) -> PathBuf {
         self.0.join("log.json")
+    }
+
+    /// Where in the log everything happened.
+    pub fn history(&self) -> PathBuf {
+        self.0.join("history")
+    }
+
+    /// What attempts to deliver to webhooks came to.
+    pub fn deliveries(&self) -> PathBuf {
+        self.0.join("deliveries")
     }
 
     /// Checkpoints of the tables.

@@ -24,6 +24,8 @@ const BACKENDS: Uuid = Uuid::from_u128(0x6d1c_5f0e_7b0a_4a52_9c1e_0f4a_8e2d_3b71
 pub struct Storage {
     /// Each of them.
     pub backends: Arc<Backends>,
+    /// The bucket of each, by label.
+    stores: Vec<(String, Arc<MediaStore>)>,
     /// Those of our own.
     locals: Vec<LocalS3>,
 }
@@ -42,22 +44,29 @@ impl Storage {
         metrics: &MediaMetrics,
     ) -> Result<Self> {
         let descriptions = descriptions(settings, incarnation)?;
-        let (mut backends, mut locals) = (Vec::new(), Vec::new());
-        for (index, (settings, description)) in settings.storage_backends().zip(descriptions).enumerate() {
-            let media = match remote(settings, metrics.clone())? {
+        let (mut backends, mut stores, mut locals) = (Vec::new(), Vec::new(), Vec::new());
+        for (backend, description) in settings.storage_backends().zip(descriptions) {
+            let media = match remote(backend, metrics.clone())? {
                 Some(media) => media,
                 None => {
-                    let folder = if index == 0 { data.media() } else { data.storage(&settings.bucket) };
-                    let (local, media) = local(settings, folder, data, http, metrics.clone()).await?;
+                    let folder = folder(settings, backend, data);
+                    let (local, media) = local(backend, folder, data, http, metrics.clone()).await?;
                     locals.push(local);
                     media
                 }
             };
             let usable = media.ensure_bucket().await;
-            usable.with_context(|| format!("the bucket of storage backend {} cannot be used", settings.label))?;
-            backends.push(StorageBackend { description, media: Arc::new(media) });
+            usable.with_context(|| format!("the bucket of storage backend {} cannot be used", backend.label))?;
+            let media = Arc::new(media);
+            stores.push((backend.label.clone(), Arc::clone(&media)));
+            backends.push(StorageBackend { description, media });
         }
-        Ok(Self { backends: Arc::new(Backends::new(backends)), locals })
+        Ok(Self { backends: Arc::new(Backends::new(backends)), stores, locals })
+    }
+
+    /// The bucket of the backend with this label.
+    pub fn store(&self, label: &str) -> Option<Arc<MediaStore>> {
+        self.stores.iter().find(|(known, _)| known == label).map(|(_, store)| Arc::clone(store))
     }
 
     /// Stops the endpoints of our own, after what is being transferred.
@@ -81,6 +90,19 @@ pub fn remote(settings: &MediaSettings, metrics: MediaMetrics) -> Result<Option<
     let access_key = key(&settings.access_key, "access_key", "AWS_ACCESS_KEY_ID")?;
     let secret = key(&settings.secret_key, "secret_key", "AWS_SECRET_ACCESS_KEY")?;
     client(settings, endpoint, access_key, Secret::new(secret), metrics).map(Some)
+}
+
+/// Serves a backend of our own to a command, while no server does.
+///
+/// # Errors
+/// When its folder or its address cannot be used, which a server that runs already does.
+pub async fn serve_own(settings: &Settings, own: &MediaSettings, data: &DataFolder) -> Result<(LocalS3, MediaStore)> {
+    local(own, folder(settings, own, data), data, settings.listen, MediaMetrics::default()).await
+}
+
+/// The folder of a backend of our own.
+fn folder(settings: &Settings, own: &MediaSettings, data: &DataFolder) -> PathBuf {
+    if std::ptr::eq(own, &settings.media) { data.media() } else { data.storage(&own.bucket) }
 }
 
 async fn local(

@@ -113,7 +113,8 @@ pub struct Latency {
 }
 
 impl Latency {
-    fn of(histogram: &Histogram) -> Self {
+    /// Those of one round.
+    pub fn of(histogram: &Histogram) -> Self {
         let quantile = |share| histogram.quantile(share).as_secs_f64();
         Self { p50: quantile(0.5), p90: quantile(0.9), p99: quantile(0.99), max: histogram.max().as_secs_f64() }
     }

@@ -27,6 +27,8 @@ pub struct Sizes {
     pub few_flows: usize,
     /// How many Flows the large one has.
     pub many_flows: usize,
+    /// How many events a webhook is told of.
+    pub notified: usize,
     /// How many single segments are posted over many connections for the replay of such a log.
     pub packed_posts: usize,
     /// How many are posted one after the other for it: each is a record of its own.
@@ -48,6 +50,7 @@ impl Sizes {
             large_flow: 1_000_000,
             few_flows: 1_000,
             many_flows: 100_000,
+            notified: 20_000,
             packed_posts: 256_000,
             lone_posts: 20_000,
         }
@@ -67,6 +70,7 @@ impl Sizes {
             large_flow: 100_000,
             few_flows: 1_000,
             many_flows: 10_000,
+            notified: 4_000,
             packed_posts: 32_000,
             lone_posts: 2_000,
         }

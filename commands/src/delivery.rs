@@ -34,12 +34,14 @@ pub(crate) fn fail(state: &State, command: &FailWebhook) -> Decision {
     updated(Webhook { status: WebhookStatus::Error(command.failure.clone()), ..webhook.clone() })
 }
 
-/// One that is known already, from an attempt to redeliver it, is replaced.
+/// One that was tried once more takes the place of what it was, unless that was given up meanwhile.
 pub(crate) fn put_dead_letter(state: &State, letter: &DeadLetter) -> Decision {
-    if state.registry().webhooks.get(&letter.webhook_id).is_none() {
+    let registry = state.registry();
+    let is_known = registry.dead_letters.get(&(letter.webhook_id, letter.position)).is_some();
+    if registry.webhooks.get(&letter.webhook_id).is_none() || (letter.redelivery.is_some() && !is_known) {
         return Decision::nothing();
     }
-    Decision::done(vec![Event::DeadLettered(DeadLettered { letter: letter.clone() })])
+    Decision::done(vec![Event::DeadLettered(DeadLettered { letter: DeadLetter { redelivery: None, ..letter.clone() } })])
 }
 
 pub(crate) fn redeliver(
@@ -62,22 +64,22 @@ pub(crate) fn redeliver(
     Ok(Decision::done(vec![Event::RedeliveryRequested(RedeliveryRequested { webhook_id, positions })]))
 }
 
-/// What was delivered after all may have been discarded meanwhile: that is as good.
 pub(crate) fn resolve(
     state: &State,
     context: &Context<'_>,
     command: &ResolveDeadLetter,
 ) -> Result<Decision, Rejection> {
     let ResolveDeadLetter { webhook_id, position, resolution } = *command;
-    find(state, context, Permission::Write, webhook_id)?;
-    match (find_letter(state, webhook_id, position), resolution) {
-        (Ok(_), _) => {
-            let resolved = DeadLetterResolved { webhook_id, position, resolution };
-            Ok(Decision::done(vec![Event::DeadLetterResolved(resolved)]))
+    match resolution {
+        // What was delivered after all may have been discarded meanwhile, or its webhook deleted: that is as good.
+        Resolution::Delivered if find_letter(state, webhook_id, position).is_err() => return Ok(Decision::nothing()),
+        Resolution::Delivered => {}
+        Resolution::Discarded => {
+            find(state, context, Permission::Write, webhook_id)?;
+            find_letter(state, webhook_id, position)?;
         }
-        (Err(_), Resolution::Delivered) => Ok(Decision::nothing()),
-        (Err(unknown), Resolution::Discarded) => Err(unknown),
     }
+    Ok(Decision::done(vec![Event::DeadLetterResolved(DeadLetterResolved { webhook_id, position, resolution })]))
 }
 
 pub(crate) fn replay(state: &State, context: &Context<'_>, command: &ReplayWebhook) -> Result<Decision, Rejection> {

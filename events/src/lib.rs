@@ -50,7 +50,7 @@ pub use instant::{Instant, InvalidInstant};
 pub use object::Instance;
 pub use outcome::{Outcome, SegmentFailure, SegmentFailureKind};
 pub use profile::{Profile, TechnicalMetadata};
-pub use record::{ChainHash, Commit, EventPosition, Idempotency, Position, Record, Seq};
+pub use record::{ChainHash, Commit, EventId, EventPosition, Idempotency, Position, Record, Seq};
 pub use segment::{InstanceIndexes, Segment};
 pub use source::{Source, SourceCollectionItem};
 pub use tags::{TagValue, Tags};

@@ -92,9 +92,34 @@ impl FromStr for EventPosition {
     }
 }
 
+/// Names an event beyond this life of the log. Text form: `<incarnation>.<sequence>.<commit>.<event>`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct EventId {
+    /// Which life of the log.
+    pub incarnation: Incarnation,
+    /// Where in it.
+    pub position: EventPosition,
+}
+
+impl fmt::Display for EventId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}.{}", self.incarnation, self.position)
+    }
+}
+
+impl FromStr for EventId {
+    type Err = InvalidEventPosition;
+
+    fn from_str(text: &str) -> Result<Self, InvalidEventPosition> {
+        let (incarnation, position) = text.split_once('.').ok_or(InvalidEventPosition)?;
+        let incarnation = incarnation.parse().map_err(|_| InvalidEventPosition)?;
+        Ok(Self { incarnation, position: position.parse()? })
+    }
+}
+
 /// A text that is not the position of an event.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("not the position of an event, which has the form <sequence>.<commit>.<event>")]
+#[error("not an event, which is named as <incarnation>.<sequence>.<commit>.<event>")]
 pub struct InvalidEventPosition;
 
 /// A text that is not a position.

@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 
 use crate::{
-    AccountName, AudioEssence, DataEssence, DeletionRequestId, EssenceParameters, FlowId, ImageEssence, Instant,
+    AccountName, AudioEssence, CommitId, DataEssence, DeletionRequestId, EssenceParameters, FlowId, ImageEssence, Instant,
     MultiEssence, ObjectId, ProfileId, SourceId, StorageId, TagValue, TimeRange, Timestamp, TokenId, VideoEssence,
     WebhookId,
 };
@@ -31,6 +31,7 @@ macro_rules! texts {
 }
 
 texts! {
+    CommitId: "Names a commit.", { "pattern": UUID };
     FlowId: "Names a flow.", { "pattern": UUID };
     SourceId: "Names a source.", { "pattern": UUID };
     StorageId: "Names a storage backend.", { "pattern": UUID };

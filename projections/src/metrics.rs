@@ -84,6 +84,6 @@ impl Collector for Contents {
 }
 
 /// Gauges are signed.
-fn number(value: u64) -> i64 {
+pub(crate) fn number(value: u64) -> i64 {
     i64::try_from(value).unwrap_or(i64::MAX)
 }

@@ -4,11 +4,12 @@ use std::convert::Infallible;
 use std::fmt;
 
 use tapelog_events::{Seq, codec};
-use tapelog_store::log::{Head, Log, ReplayError, Unreachable, replay};
+use tapelog_store::log::{Head, Log};
 
+use crate::Tables;
+use crate::rebuild::{FoldError, fold};
 use crate::rows::{Contents, Row, TableVisitor, visit_tables};
 use crate::tables::partition::Partition;
-use crate::{ApplyError, Tables};
 
 /// What a table comes to: equal tables have equal digests, however they came about.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -128,45 +129,6 @@ fn difference_in_part<R: Row>(left: &Contents<'_>, right: &Contents<'_>, part: P
     Some(Difference { table: R::TABLE, row, left: left.as_ref().map(text), right: right.as_ref().map(text) })
 }
 
-/// The log cannot be folded.
-#[derive(Debug, thiserror::Error)]
-pub enum VerifyError {
-    /// The log cannot be asked.
-    #[error(transparent)]
-    Unreachable(#[from] Unreachable),
-    /// A record is missing, altered, or cannot have happened.
-    #[error(transparent)]
-    Replay(#[from] ReplayError<ApplyError>),
-}
-
-/// Folds the log from its first record to its tip. `progress` is told the record that was applied last and the one to
-/// reach.
-///
-/// # Errors
-/// When the log cannot be read or applied.
-pub async fn rebuild<L: Log>(log: &L, mut progress: impl FnMut(Seq, Seq)) -> Result<Tables, VerifyError> {
-    let tip = log.tip().await?;
-    let mut tables = Tables::new();
-    fold(log, &mut tables, tip, tip, &mut progress).await?;
-    Ok(tables)
-}
-
-async fn fold<L: Log>(
-    log: &L,
-    tables: &mut Tables,
-    until: Seq,
-    tip: Seq,
-    progress: &mut impl FnMut(Seq, Seq),
-) -> Result<(), ReplayError<ApplyError>> {
-    replay(log, tables.head(), until, |head, record| {
-        tables.apply(head, &record)?;
-        progress(head.seq, tip);
-        Ok(())
-    })
-    .await?;
-    Ok(())
-}
-
 /// Tables that are to be compared with the log.
 #[derive(Debug, Clone)]
 pub struct Subject {
@@ -227,7 +189,7 @@ pub async fn verify<L: Log>(
     log: &L,
     mut subjects: Vec<Subject>,
     mut progress: impl FnMut(Seq, Seq),
-) -> Result<VerifyReport, VerifyError> {
+) -> Result<VerifyReport, FoldError> {
     let tip = log.tip().await?;
     subjects.sort_by_key(|subject| subject.tables.position());
     let mut folded = Tables::new();
@@ -235,18 +197,19 @@ pub async fn verify<L: Log>(
     for subject in subjects {
         let seq = subject.tables.position();
         let name = subject.name;
-        fold(log, &mut folded, seq.min(tip), tip, &mut progress).await?;
+        fold(log, &mut folded, seq.min(tip), |applied| progress(applied, tip)).await?;
         let verdict;
         (verdict, folded) = blocking(move || (compare(&folded, &subject.tables), folded)).await;
         findings.push(Finding { name, seq, verdict });
     }
-    fold(log, &mut folded, tip, tip, &mut progress).await?;
+    fold(log, &mut folded, tip, |applied| progress(applied, tip)).await?;
     let head = folded.head();
     let digest = blocking(move || folded.digest()).await;
     Ok(VerifyReport { head, digest, findings })
 }
 
-fn compare(folded: &Tables, subject: &Tables) -> Verdict {
+/// How tables compare with a fold of the log.
+pub(crate) fn compare(folded: &Tables, subject: &Tables) -> Verdict {
     if subject.position() > folded.position() {
         return Verdict::Ahead;
     }
@@ -259,7 +222,9 @@ fn compare(folded: &Tables, subject: &Tables) -> Verdict {
     }
 }
 
-/// Comparing millions of rows takes seconds.
-async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> T {
-    tokio::task::spawn_blocking(work).await.expect("a comparison does not panic, and nothing aborts it")
+/// Copying, comparing and freeing millions of rows takes seconds.
+pub(crate) async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> T {
+    tokio::task::spawn_blocking(work)
+        .await
+        .expect("tables are copied and compared without panics, and nothing aborts it")
 }

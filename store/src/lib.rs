@@ -5,7 +5,10 @@
 //! stops the reader instead of being skipped. Assumes that the log's server keeps what it acknowledged, and notices when
 //! it did not. Knows neither HTTP nor tables.
 
+pub mod bucket;
+pub mod guard;
 pub mod log;
 pub mod media;
 pub mod nats_server;
 pub mod sequencer;
+pub mod stream;

@@ -12,7 +12,7 @@ use aws_sdk_s3::presigning::PresigningConfig;
 use bytes::Bytes;
 use reqwest::{Client, Method, StatusCode};
 use tapelog_store::media::{
-    Addressing, FetchError, FetchSettings, Fetcher, LocalCredentials, LocalS3, LocalS3Error, LocalS3Settings,
+    Addressing, Conditional, Expected, FetchError, FetchSettings, Fetcher, LocalCredentials, LocalS3, LocalS3Error, LocalS3Settings,
     MediaError, MediaMetrics, MediaStore, S3Settings, Secret, object_key,
 };
 use tempfile::TempDir;
@@ -310,6 +310,27 @@ async fn the_client_stores_reads_and_deletes_and_objects_outlive_a_restart() {
     store.delete("folder/key").await.unwrap();
     store.delete("folder/key").await.unwrap();
     assert!(matches!(store.get("folder/key").await, Err(MediaError::NotFound { .. })));
+}
+
+#[tokio::test]
+async fn of_two_writers_that_expect_the_same_object_one_replaces_it() {
+    let Fixture { store, folder: _folder, local: _local, .. } = Fixture::start().await;
+    let put = async |text: &'static str, expected: &Expected| {
+        store.put_if("a/key", "text/plain", Bytes::from_static(text.as_bytes()), expected).await.unwrap()
+    };
+    assert_eq!(put("nobody's", &Expected::Tag("\"other\"".to_owned())).await, Conditional::Changed);
+    let Conditional::Stored(told) = put("first", &Expected::Nothing).await else { panic!("nothing stood there") };
+    assert_eq!(put("late", &Expected::Nothing).await, Conditional::Changed);
+    let (bytes, tag) = store.get_tagged("a/key").await.unwrap();
+    assert_eq!((&bytes[..], &told), (&b"first"[..], &tag));
+    let expected = Expected::Tag(tag.unwrap());
+    let (one, other) = tokio::join!(put("one", &expected), put("other", &expected));
+    let winner = match (&one, &other) {
+        (Conditional::Stored(_), Conditional::Changed) => "one",
+        (Conditional::Changed, Conditional::Stored(_)) => "other",
+        both => panic!("{both:?}"),
+    };
+    assert_eq!(store.get("a/key").await.unwrap(), winner);
 }
 
 #[tokio::test]

@@ -2,11 +2,16 @@
 //! store. Names of tests say the rule.
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+mod audit;
+mod archive;
 mod auth;
 mod bad_input;
 mod crash;
 mod deletion;
+mod deliveries;
+mod delivery;
 mod extensions;
+mod idempotency;
 mod implementers;
 mod init_objects;
 mod instances;

@@ -16,6 +16,7 @@ const METHODS: [&str; 5] = ["get", "head", "put", "post", "delete"];
 fn filled(template: &str) -> String {
     let steps = template.split('/').map(|step| match step {
         "{name}" | "{account}" | "{segment}" => "nothing",
+        "{eventId}" => "4f79cfd1-c057-47f4-8e4d-1b126ca7bf34.7.0.1",
         step if step.starts_with('{') => "4f79cfd1-c057-47f4-8e4d-1b126ca7bf34",
         step => step,
     });

@@ -4,15 +4,20 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use rand::rngs::StdRng;
 use rand::{Rng as _, SeedableRng as _};
 use reqwest::Method;
+use rustix::process::Signal;
 use serde_json::{Value, json};
 use tapelog_tests::api::{Answer, Api};
+use tapelog_tests::eventually;
+use tapelog_tests::load::{Load, Writer};
 use tapelog_tests::nats::Nats;
 use tapelog_tests::program::said;
-use tapelog_tests::server::{Options, Server, digest};
+use tapelog_tests::server::{Options, PATIENCE, Server, digest, signal_process};
 use tapelog_tests::store::{
     allocate, contents, create_flow, fill, multi_flow, new_id, post_segments, put_flow, second, segment, upload,
     video_flow, with,
@@ -113,13 +118,131 @@ async fn tables_are_the_same_however_they_come_about() {
     server.start_again().await;
     assert_eq!(server.started_from(), 0);
     assert_eq!(contents(server.api()).await, live, "from nothing but the log");
-    let busy = server.run("rebuild").await;
-    assert!(!busy.status.success() && said(&busy).contains("in use"), "{}", said(&busy));
+    assert_eq!(digest(&server.run("rebuild").await), of_live, "beside the tables of a running server");
+    assert_eq!(contents(server.api()).await, live);
     server.stop().await;
     assert_eq!(digest(&server.run("rebuild").await), of_live);
     server.start_again().await;
     assert!(server.started_from() > 0, "what was rebuilt is what a start goes on from");
     assert_eq!(contents(server.api()).await, live);
+    server.verify().await;
+}
+
+/// How the rebuild of a running server ends; each line before says how far it is.
+async fn rebuilt(api: &Api) -> Value {
+    let answer = Answer::to(api.request(Method::POST, "/admin/rebuild")).await.expect(200);
+    let lines = answer.body.split(|byte| *byte == b'\n').filter(|line| !line.is_empty());
+    let mut lines: Vec<Value> = lines.map(|line| serde_json::from_slice(line).unwrap()).collect();
+    let last = lines.pop().unwrap()["rebuilt"].take();
+    assert!(last.is_object() && lines.iter().all(|line| line["progress"]["tip"].is_number()), "{answer}");
+    last
+}
+
+/// Writes and reads back at once, until it is told to stop (L11). Whatever is not answered with success fails the test.
+async fn read_own_writes(api: Api, stop: Arc<AtomicBool>) -> usize {
+    let flow = create_flow(&api).await;
+    let label = format!("/flows/{flow}/label");
+    let mut round = 0;
+    while !stop.load(Ordering::Relaxed) {
+        let value = json!(format!("round {round}"));
+        api.put(&label, &value).await.expect(204);
+        assert_eq!(api.read(&label).await, value, "L11");
+        fill(&api, &flow, round..round + 1).await;
+        let listed = api.read(&format!("/flows/{flow}/segments?limit=1&reverse_order=true")).await;
+        assert_eq!(listed[0]["timerange"], second(round), "L11");
+        round += 1;
+    }
+    round
+}
+
+/// L5, L11: built beside the live tables, equal to them, in use without a request that fails, and what a start goes on
+/// from.
+#[tokio::test]
+async fn a_running_server_rebuilds_its_tables_under_sixteen_writers() {
+    let mut server = Server::start().await;
+    history(server.api(), 5, 60).await;
+    let mut writers = Vec::new();
+    for seed in 0..16 {
+        writers.push(Writer::new(server.api(), seed).await);
+    }
+    let load = Load::start(writers, server.api());
+    let stop = Arc::new(AtomicBool::new(false));
+    let readers: Vec<_> =
+        (0..4).map(|_| tokio::spawn(read_own_writes(server.api().clone(), Arc::clone(&stop)))).collect();
+    let mut positions = Vec::new();
+    for _ in 0..4 {
+        let end = rebuilt(server.api()).await;
+        assert!(end["findings"][0][1].is_null(), "equal tables: {end}");
+        assert!(end["replaced"].as_u64() >= end["seq"].as_u64() && end["stored"].as_u64() >= end["replaced"].as_u64());
+        positions.push(end["replaced"].as_u64().unwrap());
+    }
+    assert!(positions.is_sorted_by(|before, after| before < after), "others wrote meanwhile: {positions:?}");
+    let told = server.run("rebuild").await;
+    assert!(!digest(&told).is_empty() && said(&told).contains("equal to the log"), "{}", said(&told));
+    stop.store(true, Ordering::Relaxed);
+    for reader in readers {
+        assert!(reader.await.unwrap() > 0);
+    }
+    for writer in load.stop().await {
+        let [acknowledged, refused, unanswered] = writer.counts();
+        assert!(acknowledged > 0 && (refused, unanswered) == (0, 0), "{refused} refused, {unanswered} not answered");
+        writer.check(server.api()).await;
+    }
+    server.verify().await;
+    let last = server.api().read("/admin/projections").await["maintenance"]["last"].clone();
+    assert_eq!((&last["work"], &last["outcome"]), (&json!("verification"), &json!("equal")), "{last}");
+
+    let live = contents(server.api()).await;
+    rebuilt(server.api()).await;
+    server.kill();
+    server.start_again().await;
+    assert!(server.started_from() > positions[3], "from the checkpoint that the rebuild stored");
+    assert_eq!(contents(server.api()).await, live);
+    server.verify().await;
+}
+
+/// It is seen while it goes on, nothing of its kind begins beside it, and it needs nobody who waits for it.
+#[tokio::test]
+async fn one_rebuild_is_under_way_at_a_time_and_goes_on_by_itself() {
+    let mut server = Server::start().await;
+    let api = server.api().clone();
+    history(&api, 6, 60).await;
+    let maintenance = async || api.read("/admin/projections").await["maintenance"].clone();
+    assert_eq!(maintenance().await, json!({}));
+
+    // A log that does not answer keeps the rebuild from its end.
+    let log = server.nats_pid().expect("the server has one of its own");
+    signal_process(log, Signal::STOP);
+    let begun = api.request(Method::POST, "/admin/rebuild").send().await.unwrap();
+    assert_eq!(begun.status(), 200);
+    let running = maintenance().await["running"].clone();
+    assert_eq!((&running["work"], &running["state"]), (&json!("rebuild"), &json!("folding")), "{running}");
+    assert!(running["tip"].as_u64() > running["seq"].as_u64(), "{running}");
+    for name in ["rebuild", "verify"] {
+        let refused = Answer::to(api.request(Method::POST, &format!("/admin/{name}"))).await.expect(409);
+        assert!(refused.message().contains("a rebuild is under way"), "{refused}");
+        let told = server.run(name).await;
+        assert!(!told.status.success() && said(&told).contains("a rebuild is under way"), "{}", said(&told));
+    }
+    drop(begun);
+    signal_process(log, Signal::CONT);
+    let last = eventually("the rebuild ends", PATIENCE, async || {
+        let told = maintenance().await;
+        told.get("running").is_none().then(|| told["last"].clone())
+    })
+    .await;
+    assert_eq!((&last["work"], &last["outcome"]), (&json!("rebuild"), &json!("equal")), "{last}");
+
+    // A server that stops does not wait for it.
+    signal_process(log, Signal::STOP);
+    let begun = tokio::spawn(Answer::try_to(api.request(Method::POST, "/admin/rebuild")));
+    eventually("it is under way", PATIENCE, async || maintenance().await.get("running").map(drop)).await;
+    server.signal(Signal::TERM);
+    let told = begun.await.unwrap().unwrap().expect(200);
+    assert!(String::from_utf8_lossy(&told.body).contains("shutting down"), "{told}");
+    signal_process(log, Signal::CONT);
+    server.stop().await;
+    server.start_again().await;
     server.verify().await;
 }
 
@@ -160,28 +283,39 @@ async fn damaged_checkpoints_are_passed_over() {
     }
 }
 
-/// A checkpoint that is whole but not true is found by `verify`, and mended by `rebuild`.
+/// Changes what the newest checkpoint says of itself.
+fn forge(server: &Server, member: &str, value: &str) {
+    let newest = files(&checkpoints(server), ".json").pop().unwrap();
+    let mut manifest: Value = serde_json::from_slice(&fs::read(&newest).unwrap()).unwrap();
+    manifest[member] = json!(value);
+    fs::write(&newest, manifest.to_string()).unwrap();
+}
+
+/// A checkpoint that is whole but not true is found by `verify`, and mended by `rebuild`, also while the server runs.
 #[tokio::test]
 async fn a_planted_difference_is_found_and_mended() {
     let mut server = Server::start().await;
     history(server.api(), 4, 40).await;
     let live = contents(server.api()).await;
     server.stop().await;
-    let newest = files(&checkpoints(&server), ".json").pop().unwrap();
-    let original = fs::read_to_string(&newest).unwrap();
-    let forge = |change: &dyn Fn(&mut Value)| {
-        let mut manifest: Value = serde_json::from_str(&original).unwrap();
-        change(&mut manifest);
-        fs::write(&newest, manifest.to_string()).unwrap();
-    };
 
-    forge(&|manifest| manifest["name"] = json!("planted"));
+    forge(&server, "name", "planted");
     let found = server.run("verify").await;
     assert!(!found.status.success() && said(&found).contains("planted"), "{}", said(&found));
     assert!(server.run("rebuild").await.status.success());
     server.verify().await;
 
-    forge(&|manifest| manifest["chain_hash"] = json!("0".repeat(64)));
+    forge(&server, "name", "planted");
+    server.start_again().await;
+    assert_eq!(server.api().read("/service").await["name"], "planted");
+    let end = rebuilt(server.api()).await;
+    assert!(end["findings"][0][1].as_str().unwrap().contains("planted"), "{end}");
+    assert_eq!(contents(server.api()).await, live);
+    assert!(server.log().contains("they were replaced"), "an operator is told");
+    server.verify().await;
+    server.stop().await;
+
+    forge(&server, "chain_hash", &"0".repeat(64));
     let refused = server.refuses_to_start().await;
     assert!(refused.contains("diverged") && refused.contains("checkpoint"), "{refused}");
     assert!(server.run("rebuild").await.status.success());

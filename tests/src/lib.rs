@@ -5,12 +5,15 @@
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 pub mod api;
+pub mod cluster;
+pub mod events;
 pub mod issuer;
 pub mod load;
 pub mod media;
 pub mod nats;
 pub mod program;
 pub mod raw;
+pub mod receiver;
 pub mod server;
 pub mod shape;
 pub mod shared;

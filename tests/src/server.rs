@@ -76,6 +76,11 @@ impl Server {
         Self { folder, options, process: None, api: None }
     }
 
+    /// Gives a setting another value from the next start on.
+    pub fn set(&mut self, name: &'static str, value: impl ToString) {
+        self.options.settings.push((name, value.to_string()));
+    }
+
     /// Starts the process again on the same folder, on another port, and waits until it is ready.
     ///
     /// # Panics
@@ -125,11 +130,11 @@ impl Server {
         self.process = Some(command.spawn().expect("the server was built"));
     }
 
-    /// `tapelog <name>` with this server's folder and options.
+    /// `tapelog <name>`, which may be several words, with this server's folder and options.
     fn command(&self, name: &str) -> Command {
         let mut command = Command::new(program::tapelog());
         // The folder, so that no settings file of a checkout gets in.
-        command.arg(name).arg("--data").arg(self.data()).current_dir(self.folder.path());
+        command.args(name.split(' ')).arg("--data").arg(self.data()).current_dir(self.folder.path());
         if let Some(url) = &self.options.nats_url {
             command.args(["--nats-url", url]);
         }

@@ -77,8 +77,15 @@ const SERVICE: Shape = Shape {
         ("name", is_text),
         ("description", is_text),
         ("service_version", is_text),
-        ("event_stream_mechanisms", |value| every(value, Value::is_object)),
+        ("event_stream_mechanisms", |value| every(value, |mechanism| MECHANISM.check(mechanism).is_ok())),
     ],
+    closed: false,
+};
+
+const MECHANISM: Shape = Shape {
+    name: "event stream mechanism",
+    required: &["name"],
+    members: &[("name", is_text), ("docs", is_text), ("config", Value::is_object)],
     closed: false,
 };
 
@@ -278,6 +285,60 @@ const ERROR: Shape = Shape {
 pub fn check_error(body: &[u8]) -> Result<(), String> {
     ERROR.check(&serde_json::from_slice(body).map_err(|error| error.to_string())?)
 }
+
+/// Checks the body of a notification (12.5).
+///
+/// # Errors
+/// A sentence that names what is wrong.
+pub fn check_notification(body: &Value) -> Result<(), String> {
+    NOTIFICATION.check(body)?;
+    let event = &body["event"];
+    match body["event_type"].as_str().unwrap_or_default() {
+        "flows/created" | "flows/updated" => FLOW_EVENT.check(event)?,
+        "flows/deleted" => FLOW_GONE.check(event)?,
+        "flows/segments_added" => SEGMENTS_ADDED.check(event)?,
+        "flows/segments_deleted" => SEGMENTS_DELETED.check(event)?,
+        "sources/created" | "sources/updated" => SOURCE_EVENT.check(event)?,
+        "sources/deleted" => SOURCE_GONE.check(event)?,
+        unknown => return Err(format!("{unknown} is no kind of event")),
+    }
+    let parts = [("flow", &FLOW), ("source", &SOURCE)];
+    parts.iter().filter_map(|(name, shape)| Some(shape.check(event.get(name)?))).collect::<Result<(), _>>()?;
+    event["segments"].as_array().into_iter().flatten().try_for_each(|segment| SEGMENT.check(segment))
+}
+
+const NOTIFICATION: Shape = Shape {
+    name: "notification",
+    required: &["event_timestamp", "event_type", "event"],
+    members: &[("event_timestamp", is_moment), ("event_type", is_text), ("event", Value::is_object)],
+    closed: true,
+};
+
+const FLOW_EVENT: Shape =
+    Shape { name: "flow event", required: &["flow"], members: &[("flow", Value::is_object)], closed: true };
+
+const SOURCE_EVENT: Shape =
+    Shape { name: "source event", required: &["source"], members: &[("source", Value::is_object)], closed: true };
+
+const FLOW_GONE: Shape =
+    Shape { name: "flow deleted event", required: &["flow_id"], members: &[("flow_id", is_uuid)], closed: true };
+
+const SOURCE_GONE: Shape =
+    Shape { name: "source deleted event", required: &["source_id"], members: &[("source_id", is_uuid)], closed: true };
+
+const SEGMENTS_ADDED: Shape = Shape {
+    name: "segments added event",
+    required: &["flow_id", "segments"],
+    members: &[("flow_id", is_uuid), ("segments", Value::is_array)],
+    closed: true,
+};
+
+const SEGMENTS_DELETED: Shape = Shape {
+    name: "segments deleted event",
+    required: &["flow_id", "timerange"],
+    members: &[("flow_id", is_uuid), ("timerange", is_timerange)],
+    closed: true,
+};
 
 /// They may be left out.
 fn are_get_urls(value: &Value) -> bool {

@@ -8,8 +8,38 @@
 //! that its dead letters list (L10); one whose receiver fails holds up no other; a position moves only past what was
 //! delivered, did not match or is a dead letter, so that another node goes on exactly there.
 
+mod attempt;
+mod attempts;
+mod client;
+mod directory;
+mod dispatcher;
+pub mod feed;
+mod lease;
+mod metrics;
 mod notice;
+mod office;
+mod origin;
+mod position;
+mod recipient;
+mod redelivery;
+mod reign;
 mod render;
+mod schedule;
+mod target;
+mod worker;
 
+pub use attempt::{AttemptResult, Attempted, Reason};
+pub use attempts::{
+    AttemptCursor, AttemptFilter, AttemptKind, AttemptLog, AttemptOrder, AttemptPage, AttemptRow, AttemptSettings,
+    InvalidCursor, TableError,
+};
+pub use client::{Client, ClientSettings, Lane};
+pub use directory::Directory;
+pub use dispatcher::{DeliverySettings, DeliveryState, Dispatcher, PingError, StateError};
+pub use lease::LeaseSettings;
 pub use notice::{Filter, Notice, Subject, notices};
-pub use render::{Render, Transforms};
+pub use office::DispatcherParts;
+pub use position::PositionSettings;
+pub use render::{Render, Transforms, body, write_body};
+pub use schedule::{Schedule, ScheduleSettings};
+pub use target::{Secrets, Target, Unusable};

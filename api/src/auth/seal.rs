@@ -41,6 +41,15 @@ impl MasterKey {
         Ok(key)
     }
 
+    /// The further ones that the settings name.
+    ///
+    /// # Errors
+    /// When one is no key.
+    pub fn load_previous(settings: &[String]) -> Result<Vec<Self>> {
+        let parse = |text: &String| Self::parse(text).context("secrets.previous_keys must have 64 hexadecimal digits each");
+        settings.iter().map(parse).collect()
+    }
+
     fn parse(text: &str) -> Result<Self> {
         let mut key = [0; 32];
         hex::decode_to_slice(text, &mut key)?;
@@ -48,7 +57,7 @@ impl MasterKey {
     }
 
     /// The key for one purpose, whose name nothing else has.
-    pub(super) fn derive(&self, purpose: &str) -> [u8; 32] {
+    pub(crate) fn derive(&self, purpose: &str) -> [u8; 32] {
         blake3::derive_key(purpose, &self.0)
     }
 }
@@ -61,36 +70,56 @@ impl fmt::Debug for MasterKey {
 
 /// Encrypts secrets for the log, and decrypts them (XChaCha20-Poly1305).
 #[derive(Clone)]
-pub struct Vault(XChaCha20Poly1305);
+pub struct Vault {
+    present: XChaCha20Poly1305,
+    previous: Vec<XChaCha20Poly1305>,
+}
 
-/// A sealed secret that this store's key does not open.
+/// A sealed secret that no key of this server opens.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("the secret was sealed with another key than the one of this store, or was altered")]
+#[error("the secret was sealed with a key that this server does not have, or was altered")]
 pub struct CannotOpen;
 
 impl Vault {
-    /// The vault of a store with this key.
-    pub fn new(key: &MasterKey) -> Self {
-        Self(XChaCha20Poly1305::new(&Key::from(key.derive("tapelog 2026 sealed secrets"))))
+    /// The vault of a store with this key, which also opens what was sealed with one of the others.
+    pub fn new(key: &MasterKey, previous: &[MasterKey]) -> Self {
+        let cipher = |key: &MasterKey| XChaCha20Poly1305::new(&Key::from(key.derive("tapelog 2026 sealed secrets")));
+        Self { present: cipher(key), previous: previous.iter().map(cipher).collect() }
     }
 
     /// Encrypts a secret. No two results are alike.
     pub fn seal(&self, secret: &str) -> SealedSecret {
         let nonce = XNonce::generate();
         let encrypted =
-            self.0.encrypt(&nonce, secret.as_bytes()).expect("a secret is far shorter than the cipher's limit");
+            self.present.encrypt(&nonce, secret.as_bytes()).expect("a secret is far shorter than the cipher's limit");
         SealedSecret { sealed: [nonce.as_slice(), &encrypted].concat() }
     }
 
     /// Decrypts a secret.
     ///
     /// # Errors
-    /// When it was sealed with another key, or altered.
+    /// When it was sealed with a key that this vault does not have, or altered.
     pub fn open(&self, secret: &SealedSecret) -> Result<String, CannotOpen> {
-        let (nonce, encrypted) = secret.sealed.split_first_chunk::<NONCE_BYTES>().ok_or(CannotOpen)?;
-        let bytes = self.0.decrypt(&XNonce::from(*nonce), encrypted).map_err(|_| CannotOpen)?;
-        String::from_utf8(bytes).map_err(|_| CannotOpen)
+        let mut ciphers = std::iter::once(&self.present).chain(&self.previous);
+        ciphers.find_map(|cipher| open_with(cipher, secret)).ok_or(CannotOpen)
     }
+
+    /// The same secret sealed with the present key; `None` where it is.
+    ///
+    /// # Errors
+    /// As [`Self::open`].
+    pub fn reseal(&self, secret: &SealedSecret) -> Result<Option<SealedSecret>, CannotOpen> {
+        if open_with(&self.present, secret).is_some() {
+            return Ok(None);
+        }
+        self.open(secret).map(|text| Some(self.seal(&text)))
+    }
+}
+
+fn open_with(cipher: &XChaCha20Poly1305, secret: &SealedSecret) -> Option<String> {
+    let (nonce, encrypted) = secret.sealed.split_first_chunk::<NONCE_BYTES>()?;
+    let bytes = cipher.decrypt(&XNonce::from(*nonce), encrypted).ok()?;
+    String::from_utf8(bytes).ok()
 }
 
 impl fmt::Debug for Vault {
@@ -103,13 +132,30 @@ impl fmt::Debug for Vault {
 mod tests {
     use super::*;
 
+    fn vault(key: &MasterKey) -> Vault {
+        Vault::new(key, &[])
+    }
+
+    #[test]
+    fn what_was_sealed_with_an_earlier_key_is_opened_and_sealed_anew() {
+        let (old, new) = (MasterKey::random(), MasterKey::random());
+        let sealed = vault(&old).seal("a");
+        let rotated = Vault::new(&new, &[MasterKey::random(), old.clone()]);
+        assert_eq!(rotated.open(&sealed).as_deref(), Ok("a"));
+        let resealed = rotated.reseal(&sealed).unwrap().unwrap();
+        assert_eq!(vault(&new).open(&resealed).as_deref(), Ok("a"));
+        assert_eq!(vault(&old).open(&resealed), Err(CannotOpen));
+        assert_eq!(rotated.reseal(&resealed), Ok(None));
+        assert_eq!(vault(&new).reseal(&sealed), Err(CannotOpen));
+    }
+
     #[test]
     fn what_is_sealed_opens_with_its_key_only_and_not_when_altered() {
-        let vault = Vault::new(&MasterKey::random());
+        let vault = vault(&MasterKey::random());
         let mut sealed = vault.seal("Bearer ü");
         assert_ne!(sealed, vault.seal("Bearer ü"));
         assert_eq!(vault.open(&sealed).as_deref(), Ok("Bearer ü"));
-        assert_eq!(Vault::new(&MasterKey::random()).open(&sealed), Err(CannotOpen));
+        assert_eq!(vault(&MasterKey::random()).open(&sealed), Err(CannotOpen));
         *sealed.sealed.last_mut().unwrap() ^= 1;
         assert_eq!(vault.open(&sealed), Err(CannotOpen));
         assert_eq!(vault.open(&SealedSecret { sealed: vec![1; 5] }), Err(CannotOpen));
@@ -120,8 +166,8 @@ mod tests {
         use std::os::unix::fs::PermissionsExt as _;
         let folder = tempfile::tempdir().unwrap();
         let file = folder.path().join("secrets.key");
-        let sealed = Vault::new(&MasterKey::load(None, &file).unwrap()).seal("a");
-        assert_eq!(Vault::new(&MasterKey::load(None, &file).unwrap()).open(&sealed).as_deref(), Ok("a"));
+        let sealed = vault(&MasterKey::load(None, &file).unwrap()).seal("a");
+        assert_eq!(vault(&MasterKey::load(None, &file).unwrap()).open(&sealed).as_deref(), Ok("a"));
         assert_eq!(std::fs::metadata(&file).unwrap().permissions().mode() & 0o777, 0o600);
         assert!(MasterKey::load(Some("abc"), &file).is_err());
     }

@@ -2,35 +2,24 @@
 
 use std::collections::BTreeMap;
 use std::io::{Read as _, Write as _};
-use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::{Duration, SystemTime};
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result};
 use clap::{Args, Subcommand};
 use reqwest::{Method, RequestBuilder};
 use serde_json::{Value, json};
-use tapelog_api::auth::local_token;
-use tapelog_api::claim::{Asked, Claim};
-use tapelog_api::settings::{DataFolder, SettingsArgs};
 use tapelog_events::{AccountName, Instant, Scope, TokenId};
-use tapelog_media::client::http_client;
-use url::Url;
+
+use super::server::{Server, ServerArgs, answered, next_page};
 
 /// Arguments of `tapelog account`.
 #[derive(Args)]
 pub struct AccountArgs {
     #[command(subcommand)]
     action: Action,
-    /// Base URL of the server [default: the one that runs on the data folder]
-    #[arg(long, requires = "token", global = true)]
-    url: Option<Url>,
-    /// Token of an administrator
-    #[arg(long, env = "TAMS_TOKEN", hide_env_values = true, global = true)]
-    token: Option<String>,
-    /// Data folder of the server
-    #[arg(long, value_name = "DIR", global = true)]
-    data: Option<PathBuf>,
+    #[command(flatten)]
+    server: ServerArgs,
 }
 
 #[derive(Subcommand)]
@@ -100,7 +89,7 @@ struct Change {
     /// Who it is, for people
     #[arg(long)]
     label: Option<String>,
-    /// What its tokens may allow: read, write, delete, admin
+    /// What its tokens may allow: read, write, delete, audit, admin
     #[arg(long = "scope", value_name = "SCOPE", value_parser = scope)]
     scopes: Vec<Scope>,
     /// A class of resources (`auth_classes`) and what may be done with it, such as news:read,write; once for each
@@ -113,7 +102,7 @@ struct Change {
 
 fn scope(text: &str) -> Result<Scope, String> {
     let whole = if text.contains('/') { text.to_owned() } else { format!("tams-api/{text}") };
-    whole.parse().map_err(|_| "not one of read, write, delete, admin".to_owned())
+    whole.parse().map_err(|_| "not one of read, write, delete, audit, admin".to_owned())
 }
 
 impl Change {
@@ -143,7 +132,7 @@ impl Change {
 
 /// Does what is asked for, and prints what came of it.
 pub async fn run(args: AccountArgs) -> Result<ExitCode> {
-    let server = Server::find(&args)?;
+    let server = Accounts(Server::find(&args.server)?);
     match &args.action {
         Action::Add { name, change } => {
             let mut body = change.body()?;
@@ -183,30 +172,10 @@ fn show(items: &[Value]) -> Result<()> {
     Ok(())
 }
 
-/// The server, and what lets in there.
-struct Server {
-    url: String,
-    token: String,
-    http: reqwest::Client,
-}
+/// The accounts of a server.
+struct Accounts(Server);
 
-impl Server {
-    fn find(args: &AccountArgs) -> Result<Self> {
-        let http = http_client();
-        if let (Some(url), Some(token)) = (&args.url, &args.token) {
-            return Ok(Self { url: url.as_str().trim_end_matches('/').to_owned(), token: token.clone(), http });
-        }
-        let settings = SettingsArgs { data: args.data.clone(), ..SettingsArgs::default() }.settings()?;
-        let data = DataFolder::open(&settings.data)?;
-        match Claim::ask(&data.lock())? {
-            Asked::Ours(_) => bail!("no server runs on this data folder: start it, or name one by --url and --token"),
-            Asked::Taken(owner) => {
-                let url = owner.url.with_context(|| format!("process {} is starting up; try again", owner.pid))?;
-                Ok(Self { url, token: local_token(&data.local_token())?, http })
-            }
-        }
-    }
-
+impl Accounts {
     async fn put(&self, name: &AccountName, body: Value) -> Result<Value> {
         self.send(Method::PUT, &format!("/{name}"), Some(body)).await
     }
@@ -217,7 +186,7 @@ impl Server {
         loop {
             let query = page.map(|page: String| format!("?page={page}")).unwrap_or_default();
             let response = answered(self.request(Method::GET, &format!("{path}{query}"))).await?;
-            let next = response.headers().get("x-paging-nextkey").and_then(|key| key.to_str().ok()).map(str::to_owned);
+            let next = next_page(&response);
             items.extend(response.json::<Vec<Value>>().await?);
             let Some(next) = next else { return Ok(items) };
             page = Some(next);
@@ -234,17 +203,6 @@ impl Server {
     }
 
     fn request(&self, method: Method, path: &str) -> RequestBuilder {
-        self.http.request(method, format!("{}/auth/accounts{path}", self.url)).bearer_auth(&self.token)
+        self.0.request(method, &format!("/auth/accounts{path}"))
     }
-}
-
-/// The answer, if it is one of success.
-async fn answered(request: RequestBuilder) -> Result<reqwest::Response> {
-    let response = request.send().await?;
-    let status = response.status();
-    if status.is_success() {
-        return Ok(response);
-    }
-    let body: Value = response.json().await.unwrap_or_default();
-    bail!("{}", body["message"].as_str().map_or_else(|| format!("the server answered {status}"), str::to_owned))
 }

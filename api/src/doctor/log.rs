@@ -1,6 +1,6 @@
 //! The log: the program of the private nats-server, or the NATS that is named.
 
-use tapelog_store::log::jetstream::{Connection, Inspection, JetStreamSettings, inspect};
+use tapelog_store::log::jetstream::{Connection, Inspection, inspect};
 use tapelog_store::nats_server::{Installed, NatsServerSettings, installed};
 use tokio::time::timeout;
 
@@ -43,11 +43,7 @@ async fn examine_program(settings: &NatsSettings) -> Finding {
 }
 
 async fn examine_server(url: &str, settings: &NatsSettings) -> Vec<Finding> {
-    let stream = JetStreamSettings {
-        stream: settings.stream.clone(),
-        replicas: settings.replicas,
-        ..JetStreamSettings::default()
-    };
+    let stream = settings.stream_settings();
     let connection = match timeout(PATIENCE, Connection::open(url, Default::default())).await {
         Ok(Ok(connection)) => connection,
         Ok(Err(error)) => {

@@ -3,6 +3,7 @@
 //! It works beside a running server and without one. It changes nothing that stays: what it writes to try something out,
 //! it takes away again.
 
+mod archive;
 mod folder;
 mod log;
 mod network;
@@ -85,6 +86,7 @@ pub async fn examine(settings: &Settings) -> Vec<Finding> {
     findings.extend(network::identity_providers(settings).await);
     findings.extend(log::examine(&settings.nats).await);
     findings.extend(storage::examine(settings).await);
+    findings.extend(archive::examine(settings, owner.as_ref()).await);
     findings
 }
 

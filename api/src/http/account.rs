@@ -17,7 +17,7 @@ use super::paging::{Listing, Page};
 use super::problem::Problem;
 use super::response::{self, Response};
 use super::token::keep_nowhere;
-use super::write::submit_once;
+use super::write::{Repeatable, submit, submit_once};
 use crate::auth::{NewToken, Place};
 
 /// What somebody may do with resources of which classes; `null` is whatever the classes.
@@ -205,7 +205,7 @@ pub fn get(call: &Call<'_>, name: &AccountName) -> Result<Response, Problem> {
 
 /// `DELETE /auth/accounts/{account}`, with its tokens.
 pub async fn delete(call: &Call<'_>, name: AccountName) -> Result<Response, Problem> {
-    let submitted = submit_once(call, &call.principal.name, Command::DeleteAccount(name)).await?;
+    let submitted = submit(call, Command::DeleteAccount(name)).await?;
     Ok(call.empty_at(submitted.seq, StatusCode::NO_CONTENT))
 }
 
@@ -259,11 +259,14 @@ pub async fn create_token(call: &Call<'_>, name: AccountName) -> Result<Response
 
 /// `DELETE /auth/accounts/{account}/tokens/{tokenId}`.
 pub async fn revoke_token(call: &Call<'_>, name: &AccountName, id: TokenId) -> Result<Response, Problem> {
+    if let Some(answered) = Repeatable::of(call).await?.answered()? {
+        return Ok(call.empty_at(answered.seq, StatusCode::NO_CONTENT));
+    }
     let is_there = call.app.parts.tables.read(|tables| tables.registry().tokens_of(name).any(|token| token.id == id));
     if !is_there {
         return Err(Problem::NotFound(format!("account {name} has no token {id}")));
     }
-    let submitted = submit_once(call, &call.principal.name, Command::RevokeToken(id)).await?;
+    let submitted = submit(call, Command::RevokeToken(id)).await?;
     Ok(call.empty_at(submitted.seq, StatusCode::NO_CONTENT))
 }
 

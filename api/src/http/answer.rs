@@ -93,12 +93,19 @@ pub async fn admit(authenticator: &Authenticator, head: &mut Parts, rule: Rule) 
     auth::take_url_token(head);
     let id = RequestId::of(&head.headers);
     let admitted = authenticator.authenticate(head, &id).await.and_then(|principal| allow(&principal, rule));
-    admitted.map_err(|problem| {
-        let mut response = problem.response(&id.to_string(), SystemTime::now().into());
-        cors::expose(response.headers_mut());
-        response.headers_mut().insert(REQUEST_ID, id.to_header());
-        response
-    })
+    admitted.map_err(|problem| refused(&id, &problem))
+}
+
+/// The answer to a request that is not served, beside the API.
+pub(crate) fn refusal(head: &Parts, problem: &Problem) -> Response {
+    refused(&RequestId::of(&head.headers), problem)
+}
+
+fn refused(id: &RequestId, problem: &Problem) -> Response {
+    let mut response = problem.response(&id.to_string(), SystemTime::now().into());
+    cors::expose(response.headers_mut());
+    response.headers_mut().insert(REQUEST_ID, id.to_header());
+    response
 }
 
 fn allow(principal: &Principal, rule: Rule) -> Result<(), Problem> {

@@ -1,22 +1,30 @@
 //! What the handlers have at hand.
 
 use std::sync::Arc;
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 use futures::future::BoxFuture;
+use schemars::JsonSchema;
+use serde::Serialize;
 use tapelog_events::{Incarnation, Seq, Timestamp};
 use tapelog_projections::{Live, ProjectorStatus};
+use tapelog_store::guard::Guard;
 use tapelog_store::log::{Log, Unreachable};
 use tapelog_store::sequencer::Sequencer;
 use tokio::sync::{Semaphore, watch};
 
 use super::backend::{Backend, Backends};
+use super::delivery::Deliveries;
+use super::events::EventStreams;
 use super::health::Probes;
 use super::limits::{self, Limits};
 use super::metrics::Metrics;
+use super::past::Past;
 use super::response;
+use crate::audit::Signer;
 use crate::auth::{Authenticator, Vault};
 use crate::housekeeping::Retention;
+use crate::maintenance::Maintenance;
 use crate::settings::AccessLog;
 
 /// The parts that the API is put together from.
@@ -31,10 +39,24 @@ pub struct AppParts {
     pub tables: Arc<Live>,
     /// How the tables are kept up to date.
     pub projector: watch::Receiver<ProjectorStatus>,
+    /// What is being done about them.
+    pub maintenance: watch::Receiver<Maintenance>,
     /// The log, to ask how far it is.
     pub log: Arc<dyn Tip>,
+    /// What was, and when it came about.
+    pub past: Arc<dyn Past>,
+    /// What signs exports.
+    pub export_signer: Arc<Signer>,
     /// Which life of the log this is.
     pub incarnation: Incarnation,
+    /// What streams of events are made from.
+    pub events: EventStreams,
+    /// How deliveries to webhooks stand.
+    pub deliveries: Arc<dyn Deliveries>,
+    /// Says which addresses webhooks may name.
+    pub guard: Guard,
+    /// For how long the signing secret before signs as well.
+    pub secret_grace: Duration,
     /// Where media are.
     pub backends: Arc<Backends>,
     /// How long things are kept that nobody uses.
@@ -64,6 +86,19 @@ pub struct ServiceFacts {
     pub min_object_timeout: Timestamp,
     /// For how long a presigned URL is valid at least: at least half a minute, at most `min_object_timeout`.
     pub min_presigned_url_timeout: Timestamp,
+    /// The feed on NATS, where there is one.
+    pub nats_feed: Option<NatsFeed>,
+}
+
+/// Where on NATS notifications are published.
+#[derive(Debug, Clone, Serialize, JsonSchema)]
+pub struct NatsFeed {
+    /// The name of the stream.
+    pub stream: String,
+    /// The subject of every notification in it.
+    pub subject: String,
+    /// What the subjects are made of.
+    pub subjects: Vec<String>,
 }
 
 /// A log that can be asked for its last record.

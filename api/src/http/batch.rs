@@ -1,19 +1,20 @@
 //! Several resources in one request: an extension. Each is a command, and a commit, of its own; they are decided in the
-//! order of the request and share records of the log, so that a batch costs little more than one of them.
+//! order of the request and share records of the log, so that a batch costs little more than one of them. Under an
+//! `Idempotency-Key` each has a key of its own, so that a repetition does the ones that are left.
 
 use futures::stream::{self, StreamExt};
 use hyper::StatusCode;
 use schemars::JsonSchema;
 use serde::Serialize;
 use tapelog_commands::Command;
-use tapelog_events::{CommitId, Outcome, Seq};
+use tapelog_events::{Outcome, Seq};
 use tapelog_store::sequencer::Submitted;
-use uuid::Uuid;
 
 use super::call::Call;
+use super::limits;
 use super::problem::Problem;
 use super::response::{self, Response};
-use super::write::submit_as;
+use super::write::Repeatable;
 
 /// How many commands of a batch wait for the log at once. More than a record takes anyway would only fill the queue that
 /// all clients share.
@@ -27,17 +28,29 @@ pub struct Batch {
 /// Has the commands of a batch decided.
 ///
 /// # Errors
-/// The problem of the first item where no item can be written now.
+/// [`Problem::Invalid`] for a bad `Idempotency-Key`, [`Problem::Submit`] for one of another request; the problem of the
+/// first item where no item can be written now.
 pub async fn submit(
     call: &Call<'_>,
     commands: impl Iterator<Item = Result<Command, Problem>>,
 ) -> Result<Batch, Problem> {
-    let each = commands.map(|command| async { submit_as(call, CommitId::from_uuid(Uuid::now_v7()), command?).await });
+    let request = Repeatable::of(call).await?;
+    // However many items the other request may have had.
+    request.check_parts((0..limits::BATCH).map(name_of))?;
+    let request = &request;
+    let each = commands
+        .enumerate()
+        .map(|(index, command)| async move { request.submit_part(&name_of(index), command?).await });
     let items: Vec<_> = stream::iter(each).buffered(AT_ONCE).collect().await;
     match items.into_iter().partition::<Vec<_>, _>(|item| matches!(item, Err(problem) if problem.is_passing())) {
         (passing, items) if passing.is_empty() => Ok(Batch { items }),
         (passing, _) => Err(passing.into_iter().find_map(Result::err).unwrap_or(Problem::Internal)),
     }
+}
+
+/// What an item is called in its key: repetitions have it in the same place.
+fn name_of(index: usize) -> [u8; 8] {
+    (index as u64).to_le_bytes()
 }
 
 #[derive(Serialize, JsonSchema)]

@@ -13,7 +13,7 @@ use super::problem::Problem;
 use super::response::{self, Response};
 use super::source;
 use super::tag_filter;
-use super::write::{fresh_id, submit};
+use super::write::{Repeatable, fresh_id, submit};
 
 /// `GET /collections`: the Flows that collect others.
 pub fn list(call: &Call<'_>) -> Result<Response, Problem> {
@@ -87,6 +87,14 @@ pub async fn create_of_sources(call: &Call<'_>) -> Result<Response, Problem> {
     let ids = fresh_ids(call)?;
     let body::collection::NewSourceCollection { mut flow, members } =
         body::collection::read_of_sources(&call.body, || ids)?;
+    let source_id = flow.metadata.source_id;
+    let written = |tables: &Tables, out: &mut Vec<u8>| {
+        tables.source(source_id).map(|source| source.write_json(out, call.access()))
+    };
+    // The members that it was made of may be gone by now.
+    if Repeatable::of(call).await?.answered()?.is_some() {
+        return created(call, written);
+    }
     let items = call.app.parts.tables.read(|tables| {
         let mut items = Vec::new();
         for (index, member) in members.iter().enumerate() {
@@ -102,10 +110,9 @@ pub async fn create_of_sources(call: &Call<'_>) -> Result<Response, Problem> {
         }
         Ok(items)
     })?;
-    let source_id = flow.metadata.source_id;
     flow.metadata.flow_collection = Some(items);
     submit(call, Command::PutFlow(Box::new(flow))).await?;
-    created(call, |tables, out| tables.source(source_id).map(|source| source.write_json(out, call.access())))
+    created(call, written)
 }
 
 fn created(call: &Call<'_>, write: impl FnOnce(&Tables, &mut Vec<u8>) -> Option<()>) -> Result<Response, Problem> {

@@ -5,8 +5,8 @@ use super::problem::Problem;
 use super::response::Response;
 use super::route::{BitRate, Part, Resource, Text, Verb};
 use super::{
-    account, collection, content, deletion, flow, health, instance, metrics, object, openapi, profile, segment,
-    segment_tags, service, source, storage, tags, token, trash, webhook,
+    account, audit, collection, content, deletion, delivery, events, flow, health, instance, metrics, object, openapi, profile, segment,
+    segment_tags, service, signing, source, storage, tags, token, trash, webhook,
 };
 
 /// Answers a request whose route has this verb.
@@ -27,6 +27,16 @@ pub async fn dispatch(call: &Call<'_>, resource: Resource<'_>, verb: Verb) -> Re
         (R::Webhook(id), Get) => webhook::get(call, id),
         (R::Webhook(id), Put) => webhook::put(call, id).await,
         (R::Webhook(id), Delete) => webhook::delete(call, id).await,
+        (R::Delivery(id), Get) => delivery::state(call, id).await,
+        (R::Deliveries(id), Get) => delivery::list(call, id).await,
+        (R::DeadLetters(id), Get) => delivery::list_dead_letters(call, id),
+        (R::DeadLetter(id, event), Get) => delivery::get_dead_letter(call, id, event),
+        (R::DeadLetter(id, event), Delete) => delivery::discard(call, id, event).await,
+        (R::Redelivery(id), Post) => delivery::redeliver(call, id).await,
+        (R::Replay(id), Post) => delivery::replay(call, id).await,
+        (R::Ping(id), Post) => delivery::ping(call, id).await,
+        (R::SigningSecret(id), Get) => signing::get(call, id),
+        (R::SigningSecret(id), Post) => signing::rotate(call, id).await,
 
         (R::Sources, Get) => source::list(call),
         (R::Sources, Post) => source::post_batch(call).await,
@@ -104,6 +114,11 @@ pub async fn dispatch(call: &Call<'_>, resource: Resource<'_>, verb: Verb) -> Re
         (R::SourceCollections, Post) => collection::create_of_sources(call).await,
         (R::SourceCollection(id), Get) => collection::get_of_source(call, id),
 
+        (R::Audit, Get) => audit::list(call).await,
+        (R::AuditExport, Get) => audit::export(call).await,
+        (R::AuditKey, Get) => Ok(audit::key(call)),
+
+        (R::Events, Get) => events::get(call).await,
         (R::Token, Post) => token::post(call).await,
         (R::Me, Get) => Ok(account::me(call)),
         (R::Accounts, Get) => account::list(call),

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use http::uri::PathAndQuery;
-use tapelog_events::{FlowId, Format, Instant, SourceId, TimeRange};
+use tapelog_events::{FlowId, Format, Incarnation, Instant, SourceId, TimeRange};
 use tapelog_projections::{Direction, FlowFilter, Paging, SegmentFilter, SortBy, SourceFilter, Tables};
 
 use super::body::{self, property};
@@ -42,14 +42,25 @@ pub fn body(path: &str, body: &[u8]) -> bool {
         R::Instances(_) => taken(body::instance::read(body)),
         R::Webhooks => taken(body::webhook::read_new(body)),
         R::Webhook(id) => taken(body::webhook::read(id, body)),
+        R::Redelivery(_) => taken(body::delivery::read_redelivery(body, incarnation())),
+        R::Replay(_) => taken(body::delivery::read_replay(body, incarnation())),
         R::Accounts | R::Account(_) => taken(body::account::read(body)),
         R::AccountTokens(_) => taken(body::account::read_token(body)),
         // What is sent to these is nothing, or bytes that are passed on, or a form.
-        R::SourceRestore(_) | R::FlowRestore(_) | R::Content(_) | R::Token => false,
+        R::SourceRestore(_)
+        | R::FlowRestore(_)
+        | R::Ping(_)
+        | R::SigningSecret(_)
+        | R::Content(_)
+        | R::Token => false,
         // These are only read or deleted.
         R::Root
         | R::StorageBackends
         | R::Profiles
+        | R::Delivery(_)
+        | R::Deliveries(_)
+        | R::DeadLetters(_)
+        | R::DeadLetter(_, _)
         | R::Source(_)
         | R::Object(_)
         | R::DeletionRequests
@@ -59,6 +70,7 @@ pub fn body(path: &str, body: &[u8]) -> bool {
         | R::TagValues(_)
         | R::Collection(_)
         | R::SourceCollection(_)
+        | R::Events
         | R::Me
         | R::AccountToken(_, _)
         | R::AuthenticationLog
@@ -73,6 +85,11 @@ pub fn body(path: &str, body: &[u8]) -> bool {
 
 fn flow_id() -> FlowId {
     "00000000-0000-4000-8000-000000000001".parse().expect("it is a UUID of version 4")
+}
+
+/// That of the positions in the seeds.
+fn incarnation() -> Incarnation {
+    "00000000-0000-4000-8000-000000000003".parse().expect("it is a UUID of version 4")
 }
 
 fn source_id() -> SourceId {
@@ -201,8 +218,14 @@ mod tests {
 
     #[test]
     fn every_route_that_takes_a_body_has_a_seed_that_it_takes() {
-        const OTHERS: [&str; 4] =
-            ["/sources/{sourceId}/restore", "/flows/{flowId}/restore", "/objects/{objectId}/content", "/oauth2/token"];
+        const OTHERS: [&str; 6] = [
+            "/sources/{sourceId}/restore",
+            "/flows/{flowId}/restore",
+            "/service/webhooks/{webhookId}/ping",
+            "/service/webhooks/{webhookId}/secret",
+            "/objects/{objectId}/content",
+            "/oauth2/token",
+        ];
         let mut missing: BTreeSet<_> = ROUTES
             .iter()
             .filter(|route| route.operation(Verb::Post).or(route.operation(Verb::Put)).is_some())

@@ -17,6 +17,7 @@ use tokio::time::timeout;
 use super::app::App;
 use super::call::Call;
 use super::response::{self, Response};
+use crate::maintenance::Maintenance;
 
 /// How long a probe waits for what it asks.
 const PATIENCE: Duration = Duration::from_secs(2);
@@ -175,6 +176,8 @@ struct Projections {
     lag: Option<u64>,
     following: bool,
     detail: String,
+    /// Verification and rebuild.
+    maintenance: Maintenance,
 }
 
 /// `GET /admin/projections`: how far the tables are.
@@ -190,6 +193,7 @@ pub async fn projections(call: &Call<'_>) -> Response {
         lag: log_tip.map(|tip| tip.0.saturating_sub(seq.0)),
         following,
         detail,
+        maintenance: app.parts.maintenance.borrow().clone(),
     };
     call.at(seq, response::ok(&body))
 }

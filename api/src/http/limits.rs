@@ -38,6 +38,8 @@ pub const URL_BYTES: usize = 8 * 1024;
 pub const EVENTS: usize = 64;
 /// Ids, or labels, of one filter of a webhook.
 pub const WEBHOOK_IDS: usize = 10_000;
+/// Dead letters that one request names.
+pub const DEAD_LETTERS: usize = 10_000;
 /// Bytes of the value of a webhook's key.
 pub const KEY_BYTES: usize = 8 * 1024;
 /// Bytes of an `Idempotency-Key`.

@@ -7,6 +7,8 @@ use std::time::Duration;
 
 use hyper::header::{HeaderMap, HeaderName, HeaderValue};
 use tapelog_events::{Incarnation, Position, Seq};
+use tapelog_store::sequencer::SubmitError;
+use tokio::time::timeout;
 
 use super::app::App;
 use super::problem::Problem;
@@ -17,7 +19,9 @@ pub const POSITION: HeaderName = HeaderName::from_static("tams-position");
 pub const MIN_POSITION: HeaderName = HeaderName::from_static("tams-min-position");
 
 /// For how long a request waits for its position: a node that is further behind has trouble, and another may serve.
-const WAIT: Duration = Duration::from_secs(5);
+pub const WAIT: Duration = Duration::from_secs(5);
+/// After what a client may try again where the log does not answer.
+const LATER: Duration = Duration::from_secs(1);
 
 /// Says at which position an answer is true.
 pub fn write(incarnation: Incarnation, seq: Seq, headers: &mut HeaderMap) {
@@ -42,5 +46,19 @@ pub async fn wait(app: &App, headers: &HeaderMap) -> Result<(), Problem> {
         return Err(Problem::PositionOfOtherLife { wanted, present: Position { incarnation, seq: tables.position() } });
     }
     let reached = tables.wait_for(wanted.seq, WAIT).await;
+    reached.map_err(|error| Problem::PositionNotReached { wanted, reached: error.applied })
+}
+
+/// Waits until the tables hold every record that the log has, whichever node wrote it.
+///
+/// # Errors
+/// [`Problem::Submit`] where the log does not say, [`Problem::PositionNotReached`] where the tables do not get there in
+/// time.
+pub async fn reach_tip(app: &App) -> Result<(), Problem> {
+    let Ok(Ok(seq)) = timeout(WAIT, app.parts.log.tip()).await else {
+        return Err(SubmitError::Unavailable { retry_after: LATER }.into());
+    };
+    let wanted = Position { incarnation: app.parts.incarnation, seq };
+    let reached = app.parts.tables.wait_for(seq, WAIT).await;
     reached.map_err(|error| Problem::PositionNotReached { wanted, reached: error.applied })
 }

@@ -166,7 +166,8 @@ pub fn list<T: FromStr<Err: fmt::Display>>(name: &str, value: &str) -> Result<Ve
     value.split(',').map(item).collect()
 }
 
-fn invalid(name: &str, why: impl fmt::Display) -> Problem {
+/// A refusal that names a parameter.
+pub fn invalid(name: &str, why: impl fmt::Display) -> Problem {
     Problem::invalid(format!("query parameter {name}: {why}"))
 }
 

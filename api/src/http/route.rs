@@ -12,7 +12,7 @@ use hyper::Method;
 use smallvec::SmallVec;
 use tapelog_commands::SegmentName;
 use tapelog_events::{
-    AccountName, DeletionRequestId, FlowId, ObjectId, ProfileId, SourceId, TimeRange, TokenId, WebhookId,
+    AccountName, DeletionRequestId, EventId, FlowId, ObjectId, ProfileId, SourceId, TimeRange, TokenId, WebhookId,
 };
 
 use super::problem::Problem;
@@ -173,6 +173,15 @@ resources! {
     Profile(ProfileId) = "/service/profiles/{profileId}" [Get Read Tams, Post Write Tams];
     Webhooks = "/service/webhooks" [Get Read Tams, Post Write Tams];
     Webhook(WebhookId) = "/service/webhooks/{webhookId}" [Get Read Tams, Put Read Tams, Delete Read Tams];
+    Delivery(WebhookId) = "/service/webhooks/{webhookId}/delivery" [Get Read Extension];
+    Deliveries(WebhookId) = "/service/webhooks/{webhookId}/deliveries" [Get Read Extension];
+    DeadLetters(WebhookId) = "/service/webhooks/{webhookId}/dead-letters" [Get Read Extension];
+    DeadLetter(WebhookId, EventId) =
+        "/service/webhooks/{webhookId}/dead-letters/{eventId}" [Get Read Extension, Delete Read Extension];
+    Redelivery(WebhookId) = "/service/webhooks/{webhookId}/dead-letters/redeliver" [Post Read Extension];
+    Replay(WebhookId) = "/service/webhooks/{webhookId}/replay" [Post Read Extension];
+    Ping(WebhookId) = "/service/webhooks/{webhookId}/ping" [Post Read Extension];
+    SigningSecret(WebhookId) = "/service/webhooks/{webhookId}/secret" [Get Read Extension, Post Read Extension];
     Sources = "/sources" [Get Read Tams, Post Write Extension];
     Source(SourceId) = "/sources/{sourceId}" [Get Read Tams, Delete Delete Extension];
     SourceTags(SourceId) = "/sources/{sourceId}/tags" [Get Read Tams, Put Write Extension, Delete Write Extension];
@@ -211,6 +220,10 @@ resources! {
     Collection(FlowId) = "/collections/{flowId}" [Get Read Extension];
     SourceCollections = "/source-collections" [Get Read Extension, Post Write Extension];
     SourceCollection(SourceId) = "/source-collections/{sourceId}" [Get Read Extension];
+    Audit = "/audit" [Get Audit Extension];
+    AuditExport = "/audit/export" [Get Audit Extension];
+    AuditKey = "/audit/key" [Get Audit Extension];
+    Events = "/events" [Get Read Extension];
     Token = "/oauth2/token" [Post Public Extension];
     Me = "/auth/me" [Get Known Extension];
     Accounts = "/auth/accounts" [Get Admin Extension, Post Admin Extension];
@@ -225,6 +238,15 @@ resources! {
     OpenApi = "/openapi.json" [Get Public Extension];
     Docs = "/docs" [Get Public Extension];
 }
+
+/// What is answered beside the API, by a router of its own, and belongs to it all the same.
+pub const BESIDE: &[Route] = &[
+    Route { template: "/admin/verify", operations: &[BEGIN] },
+    Route { template: "/admin/rebuild", operations: &[BEGIN] },
+];
+
+/// Begins something that takes long.
+const BEGIN: Operation = Operation { verb: Verb::Post, rule: Rule::Admin, part: Part::Extension };
 
 /// A property of Flows and Sources that is a text.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -279,6 +301,16 @@ impl<'a> Resource<'a> {
             ["service", "profiles", id] => Self::Profile(parsed("profile", id)?),
             ["service", "webhooks"] => Self::Webhooks,
             ["service", "webhooks", id] => Self::Webhook(parsed("webhook", id)?),
+            ["service", "webhooks", id, "delivery"] => Self::Delivery(parsed("webhook", id)?),
+            ["service", "webhooks", id, "deliveries"] => Self::Deliveries(parsed("webhook", id)?),
+            ["service", "webhooks", id, "dead-letters"] => Self::DeadLetters(parsed("webhook", id)?),
+            ["service", "webhooks", id, "dead-letters", "redeliver"] => Self::Redelivery(parsed("webhook", id)?),
+            ["service", "webhooks", id, "dead-letters", event] => {
+                Self::DeadLetter(parsed("webhook", id)?, parsed("event", event)?)
+            }
+            ["service", "webhooks", id, "replay"] => Self::Replay(parsed("webhook", id)?),
+            ["service", "webhooks", id, "ping"] => Self::Ping(parsed("webhook", id)?),
+            ["service", "webhooks", id, "secret"] => Self::SigningSecret(parsed("webhook", id)?),
             ["sources"] => Self::Sources,
             ["sources", id] => Self::Source(parsed("source", id)?),
             ["sources", id, "tags"] => Self::SourceTags(parsed("source", id)?),
@@ -316,6 +348,10 @@ impl<'a> Resource<'a> {
             ["collections", id] => Self::Collection(parsed("collection", id)?),
             ["source-collections"] => Self::SourceCollections,
             ["source-collections", id] => Self::SourceCollection(parsed("source collection", id)?),
+            ["audit"] => Self::Audit,
+            ["audit", "export"] => Self::AuditExport,
+            ["audit", "key"] => Self::AuditKey,
+            ["events"] => Self::Events,
             ["oauth2", "token"] => Self::Token,
             ["auth", "me"] => Self::Me,
             ["auth", "accounts"] => Self::Accounts,
@@ -374,7 +410,7 @@ mod tests {
     fn every_route_is_found_and_has_something_that_can_be_done() {
         for route in ROUTES {
             let path =
-                route.template.replace("{name}", "a%2Fb").replace("{account}", "ann").replace("{segment}", "o-1");
+                route.template.replace("{name}", "a%2Fb").replace("{eventId}", &format!("{ID}.7.0.1")).replace("{account}", "ann").replace("{segment}", "o-1");
             let path: Vec<_> = path.split('/').map(|step| if step.starts_with('{') { ID } else { step }).collect();
             let path = path.join("/");
             assert_eq!(Resource::parse("", &path).unwrap().route(), route, "{path}");

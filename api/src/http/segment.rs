@@ -68,10 +68,11 @@ pub async fn list(call: &Call<'_>, flow_id: FlowId) -> Result<Response, Problem>
 
 /// What is told of segments only where it is asked for.
 #[derive(Clone, Copy)]
-struct Include {
-    object_timerange: bool,
+pub struct Include {
+    /// The range of the object.
+    pub object_timerange: bool,
     /// An extension.
-    tags: bool,
+    pub tags: bool,
 }
 
 fn nothing() -> SegmentPage {
@@ -85,7 +86,7 @@ fn object_id(query: &Query<'_>) -> Result<Option<ObjectId>, Problem> {
 }
 
 /// Room for a segment with one presigned URL.
-const SEGMENT_BYTES: usize = 512;
+pub const SEGMENT_BYTES: usize = 512;
 /// How many segments are written before other tasks get their turn: about a quarter of a millisecond.
 const SEGMENTS_PER_TURN: usize = 256;
 
@@ -107,7 +108,7 @@ async fn render(segments: &[ListedSegment], urls: &Urls<'_>, include: Include) -
 }
 
 /// Writes a segment as `flow-segment.json`. `key` is room for the key of its object.
-fn write_segment(segment: &ListedSegment, urls: &Urls<'_>, include: Include, key: &mut String, out: &mut String) {
+pub fn write_segment(segment: &ListedSegment, urls: &Urls<'_>, include: Include, key: &mut String, out: &mut String) {
     let mut buffer = Uuid::encode_buffer();
     let object_id = match segment.object_id.view() {
         ObjectIdView::Uuid(bytes) => &*Uuid::from_bytes(*bytes).as_hyphenated().encode_lower(&mut buffer),

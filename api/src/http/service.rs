@@ -7,6 +7,7 @@ use tapelog_commands::Command;
 use tapelog_events::Timestamp;
 use tapelog_projections::{Direction, Page, Paging};
 
+use super::app::NatsFeed;
 use super::backend::BackendDescription;
 use super::body;
 use super::call::{self, Call};
@@ -34,8 +35,37 @@ pub struct Service<'a> {
     r#type: &'static str,
     api_version: &'static str,
     service_version: &'a str,
+    event_stream_mechanisms: Vec<Mechanism<'a>>,
     min_object_timeout: Timestamp,
     min_presigned_url_timeout: Timestamp,
+}
+
+/// `event-stream-common.json`
+#[derive(Serialize, JsonSchema)]
+pub struct Mechanism<'a> {
+    name: &'static str,
+    /// Where it is described.
+    docs: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    config: Option<MechanismConfig<'a>>,
+}
+
+/// What a client has to know to use an event stream mechanism.
+#[derive(Serialize, JsonSchema)]
+#[serde(untagged)]
+pub enum MechanismConfig<'a> {
+    /// Where events are sent from.
+    Url { url: String },
+    /// Where on NATS they are.
+    Nats(&'a NatsFeed),
+}
+
+/// How clients are told what happens. The specification knows webhooks; the others are extensions.
+fn mechanisms<'a>(call: &Call<'_>, nats: Option<&'a NatsFeed>) -> Vec<Mechanism<'a>> {
+    let mechanism = |name, config| Mechanism { name, docs: call.url("/docs"), config };
+    let sse = MechanismConfig::Url { url: call.url("/events") };
+    let nats = nats.map(|feed| mechanism("tapelog-nats", Some(MechanismConfig::Nats(feed))));
+    [mechanism("webhooks", None), mechanism("tapelog-sse", Some(sse))].into_iter().chain(nats).collect()
 }
 
 /// `GET /service`.
@@ -49,6 +79,7 @@ pub fn get(call: &Call<'_>) -> Result<Response, Problem> {
             r#type: "urn:x-tams:service.tapelog",
             api_version: API_VERSION,
             service_version: &facts.version,
+            event_stream_mechanisms: mechanisms(call, facts.nats_feed.as_ref()),
             min_object_timeout: facts.min_object_timeout,
             min_presigned_url_timeout: facts.min_presigned_url_timeout,
         }))

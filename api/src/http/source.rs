@@ -4,10 +4,8 @@ use std::sync::Arc;
 
 use hyper::StatusCode;
 use tapelog_commands::{Cascade, Command, SetSourceProperty, SourceProperty};
-use tapelog_events::{Access, CommitId, Outcome, Permission, SourceId, Tags, Verdict};
+use tapelog_events::{Access, FlowId, Permission, SourceId, Tags, Verdict};
 use tapelog_projections::{FlowView, Listed, SortBy, SourceFilter, SourceView, Tables};
-use tapelog_store::sequencer::Submitted;
-use uuid::Uuid;
 
 use super::batch;
 use super::body::{self, property};
@@ -21,7 +19,7 @@ use super::query::Query;
 use super::response::{self, Response};
 use super::route::{Resource, Text};
 use super::tag_filter;
-use super::write::{submit, submit_as};
+use super::write::{Repeatable, submit};
 
 /// `GET /sources`.
 pub fn list(call: &Call<'_>) -> Result<Response, Problem> {
@@ -133,12 +131,15 @@ pub async fn post_batch(call: &Call<'_>) -> Result<Response, Problem> {
 }
 
 /// Extension `DELETE /sources/{sourceId}?cascade=`: deletes its Flows, and so the Source. Each Flow goes by a commit of
-/// its own, so that a repetition of the request is not recognised; that any of them may not go is found out before the
-/// first goes.
+/// its own; that any of them may not go is found out before the first goes.
 pub async fn delete(call: &Call<'_>, id: SourceId) -> Result<Response, Problem> {
     let query = call.query()?;
     let Some(cascade) = query.boolean("cascade")? else { return Err(not_in_tams(&Resource::Source(id))) };
     let manner = deletion::manner(&query)?;
+    let request = Repeatable::of(call).await?;
+    if let Some(answered) = request.answered()? {
+        return Ok(deletion::answer(call, &answered));
+    }
     let flows = call.app.parts.tables.read(|tables| {
         let source = find(call, tables, id)?;
         let flows = call::flows_of(tables, id, &Arc::new(Access::Unrestricted));
@@ -157,17 +158,13 @@ pub async fn delete(call: &Call<'_>, id: SourceId) -> Result<Response, Problem> 
         if flows.iter().any(hidden) {
             return Err(Problem::Forbidden(format!("you may not delete every flow of source {id}")));
         }
-        Ok(flows.iter().map(|flow| flow.flow().id).collect::<Vec<_>>())
+        let mut flows: Vec<_> = flows.iter().map(|flow| flow.flow().id).collect();
+        // The answer is that for the last one: it tells of a Flow that goes on after it, where there is one.
+        flows.sort_by_cached_key(|flow_id| tables.segments_of(*flow_id));
+        Ok(flows)
     })?;
-    let mut told: Option<Submitted> = None;
-    for flow_id in flows {
-        let commit_id = CommitId::from_uuid(Uuid::now_v7());
-        let submitted = submit_as(call, commit_id, deletion::of_flow(call, flow_id, Cascade::Yes, manner)).await?;
-        // Of a Flow that goes on after the answer, the answer tells.
-        if !matches!(told, Some(Submitted { outcome: Outcome::DeletionRequested { .. }, .. })) {
-            told = Some(submitted);
-        }
-    }
+    let deletion = |flow_id: FlowId| (*flow_id.as_uuid(), deletion::of_flow(call, flow_id, Cascade::Yes, manner));
+    let told = request.submit_each(flows.into_iter().map(deletion).collect()).await?;
     let told = told.ok_or_else(|| Problem::NotFound(format!("source {id} does not exist")))?;
     Ok(deletion::answer(call, &told))
 }

@@ -1,29 +1,38 @@
 //! The API as its clients see it, over a log in memory.
 
+mod repetition;
+
 use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
+use futures::future::BoxFuture;
 use http_body_util::{BodyExt, Full};
 use hyper::header::HeaderMap;
 use hyper::{Request, StatusCode};
 use serde_json::{Value, json};
 use tapelog_commands::State;
-use tapelog_events::{Instant, Tags, Timestamp};
+use tapelog_events::{Instant, Tags, Timestamp, WebhookId};
+use tapelog_projections::history::History;
 use tapelog_projections::{Live, Projector, Tables};
-use tapelog_store::log::Head;
+use tapelog_store::guard::{Guard, Networks};
 use tapelog_store::log::memory::MemoryLog;
+use tapelog_store::log::{Head, Tail};
 use tapelog_store::media::{Addressing, MediaMetrics, MediaStore, S3Settings, Secret};
 use tapelog_store::sequencer::{Sequencer, SequencerSettings};
+use tapelog_webhooks::{
+    AttemptCursor, AttemptFilter, AttemptOrder, AttemptPage, Attempted, DeliveryState, PingError, StateError, TableError,
+};
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
 use super::route::{Part, Resource, Verb};
 use super::*;
+use crate::audit::Signer;
 use crate::auth::{AuthParts, Authenticator, MasterKey, Vault};
 use crate::housekeeping::Retention;
-use crate::settings::{AuthMode, AuthSettings, DataFolder};
+use crate::settings::{AuthMode, AuthSettings, DataFolder, FeedSettings};
 
 const FLOW: &str = "4f79cfd1-c057-47f4-8e4d-1b126ca7bf34";
 const SOURCE: &str = "2aa143ac-0ab7-4d75-bc32-5c00c13d186f";
@@ -45,7 +54,34 @@ fn media() -> MediaStore {
 }
 
 async fn app() -> App {
-    let log = Arc::new(MemoryLog::reliable());
+    app_on(Arc::new(MemoryLog::reliable())).await
+}
+
+/// Nothing is ever delivered.
+struct NoDeliveries;
+
+impl Deliveries for NoDeliveries {
+    fn state(&self, _: WebhookId) -> BoxFuture<'_, Result<Option<DeliveryState>, StateError>> {
+        Box::pin(async { Ok(None) })
+    }
+
+    fn ping(&self, id: WebhookId) -> BoxFuture<'_, Result<Attempted, PingError>> {
+        Box::pin(async move { Err(PingError::Unknown(id)) })
+    }
+
+    fn attempts(
+        &self,
+        _: WebhookId,
+        _: AttemptFilter,
+        _: AttemptOrder,
+        _: Option<AttemptCursor>,
+        _: usize,
+    ) -> BoxFuture<'_, Result<AttemptPage, TableError>> {
+        Box::pin(async { Ok(AttemptPage { rows: Vec::new(), next: None }) })
+    }
+}
+
+async fn app_on(log: Arc<MemoryLog>) -> App {
     let tables = Arc::new(Live::new(Tables::new()));
     let (sink, deliveries) = mpsc::channel(64);
     let clock = || Instant::from(std::time::SystemTime::now());
@@ -77,15 +113,28 @@ async fn app() -> App {
         stop: CancellationToken::new(),
     })
     .unwrap();
+    let backends = Arc::new(Backends::new(vec![StorageBackend { description, media: Arc::new(media()) }]));
+    let events = EventStreams::new(
+        Arc::new(Tail::new(Arc::clone(&log))),
+        Arc::new(Notifier::new(Arc::clone(&backends), Arc::clone(&tables))),
+        &FeedSettings::default(),
+    );
     App::new(AppParts {
         authenticator: Arc::new(authenticator),
-        vault: Arc::new(Vault::new(&key)),
+        export_signer: Arc::new(Signer::new(&key)),
+        vault: Arc::new(Vault::new(&key, &[])),
         sequencer,
         tables,
         projector: projector.status(),
+        maintenance: tokio::sync::watch::channel(Default::default()).1,
         incarnation: log.incarnation(),
+        past: Arc::new(LogPast { log: MemoryLog::clone(&log), history: History::open(folder.path()).unwrap() }),
         log,
-        backends: Arc::new(Backends::new(vec![StorageBackend { description, media: Arc::new(media()) }])),
+        events,
+        deliveries: Arc::new(NoDeliveries),
+        guard: Guard::new(Networks::default(), []),
+        secret_grace: Duration::from_secs(60),
+        backends,
         access_log: crate::settings::AccessLog::None,
         retention: Retention {
             unregistered: Duration::from_secs(3600),
@@ -99,6 +148,7 @@ async fn app() -> App {
             version: "test".to_owned(),
             min_object_timeout: Timestamp::from_parts(600, 0).unwrap(),
             min_presigned_url_timeout: Timestamp::from_parts(600, 0).unwrap(),
+            nats_feed: None,
         },
         limits: Limits::default(),
         metrics: Metrics::new(false),

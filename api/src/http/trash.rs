@@ -4,14 +4,13 @@ use hyper::StatusCode;
 use schemars::JsonSchema;
 use serde::Serialize;
 use tapelog_commands::{Command, TrashedFlow};
-use tapelog_events::{CommitId, Flow, FlowId, Instant, Permission, SourceId, Verdict};
-use uuid::Uuid;
+use tapelog_events::{Flow, FlowId, Instant, Permission, SourceId, Verdict};
 
 use super::call::{self, Call};
 use super::paging;
 use super::problem::Problem;
 use super::response::{self, Response};
-use super::write::{submit, submit_as};
+use super::write::{Repeatable, submit};
 
 /// A Flow that was put aside, as clients see it.
 #[derive(Serialize, JsonSchema)]
@@ -45,18 +44,18 @@ pub async fn restore_flow(call: &Call<'_>, flow_id: FlowId) -> Result<Response, 
 
 /// `POST /sources/{sourceId}/restore`: every Flow of the Source that was put aside is back, and the Source with them.
 pub async fn restore_source(call: &Call<'_>, source_id: SourceId) -> Result<Response, Problem> {
+    let request = Repeatable::of(call).await?;
+    if let Some(answered) = request.answered()? {
+        return Ok(call.empty_at(answered.seq, StatusCode::NO_CONTENT));
+    }
     let flows: Vec<_> = call.app.parts.tables.read(|tables| {
         let trash = tables.registry().trash.values();
         let of_source = trash.filter(|trashed| trashed.flow.source_id == source_id);
         let visible =
             of_source.filter(|trashed| call.access().judge(Permission::Write, &trashed.flow.tags) == Verdict::Granted);
-        visible.map(|trashed| trashed.flow.id).collect()
+        visible.map(|trashed| (*trashed.flow.id.as_uuid(), Command::RestoreFlow(trashed.flow.id))).collect()
     });
-    let mut seq = None;
-    for flow_id in flows {
-        let commit_id = CommitId::from_uuid(Uuid::now_v7());
-        seq = Some(submit_as(call, commit_id, Command::RestoreFlow(flow_id)).await?.seq);
-    }
-    let seq = seq.ok_or_else(|| Problem::NotFound(format!("no flow of source {source_id} was put aside")))?;
-    Ok(call.empty_at(seq, StatusCode::NO_CONTENT))
+    let restored = request.submit_each(flows).await?;
+    let restored = restored.ok_or_else(|| Problem::NotFound(format!("no flow of source {source_id} was put aside")))?;
+    Ok(call.empty_at(restored.seq, StatusCode::NO_CONTENT))
 }

@@ -3,11 +3,12 @@
 use std::time::SystemTime;
 
 use smallvec::SmallVec;
-use tapelog_events::{Instance, StorageId, Tags};
+use tapelog_events::{Access, Instance, Tags};
 use tapelog_projections::TagFilter;
 use tapelog_store::media::{SigningTime, write_object_key};
+use tapelog_webhooks::Transforms;
 
-use super::backend::Backend;
+use super::backend::{Backend, Backends};
 use super::call::Call;
 use super::json::push_string;
 use super::problem::Problem;
@@ -27,6 +28,26 @@ pub struct Urls<'a> {
     with_head: bool,
 }
 
+/// How a query asks for segments to be told (12.4).
+///
+/// # Errors
+/// [`Problem::Invalid`], naming the parameter.
+pub fn transforms(query: &Query<'_>) -> Result<Transforms, Problem> {
+    let include_object_timerange = query.boolean("include_object_timerange")? == Some(true);
+    Ok(Transforms { include_object_timerange, ..of_urls(query)? })
+}
+
+/// As much of it as is about addresses.
+fn of_urls(query: &Query<'_>) -> Result<Transforms, Problem> {
+    Ok(Transforms {
+        accept_get_urls: query.list("accept_get_urls")?,
+        accept_storage_ids: query.list("accept_storage_ids")?,
+        presigned: query.boolean("presigned")?,
+        verbose_storage: query.boolean("verbose_storage")? == Some(true),
+        include_object_timerange: false,
+    })
+}
+
 impl<'a> Urls<'a> {
     /// What the parameters ask for. All conditions must be met; of storage backends that the caller may not see, no URL is
     /// told. `presigned_head=true` is an extension.
@@ -34,31 +55,47 @@ impl<'a> Urls<'a> {
     /// # Errors
     /// [`Problem::Invalid`], naming the parameter.
     pub fn parse(call: &Call<'a>, query: &Query<'_>) -> Result<Self, Problem> {
-        let app = call.app;
-        let labels: Option<Vec<String>> = query.list("accept_get_urls")?;
-        let storage_ids: Option<Vec<StorageId>> =
-            query.list("accept_storage_ids")?.filter(|ids: &Vec<_>| !ids.is_empty());
-        let presigned = query.boolean("presigned")?;
+        let transforms = of_urls(query)?;
         let tags = tag_filter::parse(query, "storage_backend_tag")?;
-        let verbose = query.boolean("verbose_storage")? == Some(true);
         let with_head = query.boolean("presigned_head")? == Some(true);
+        let urls = Self::tagged(&call.app.parts.backends, call.access(), &transforms, &tags, call.app.now());
+        Ok(Self { with_head, ..urls })
+    }
 
-        let accepts_tags = |of: &Tags| tags.iter().all(|filter: &TagFilter| filter.matches(of));
+    /// What somebody who may see this is told, signed at a certain time.
+    pub fn new(backends: &'a Backends, access: &Access, transforms: &Transforms, now: SystemTime) -> Self {
+        Self::tagged(backends, access, transforms, &[], now)
+    }
+
+    fn tagged(
+        backends: &'a Backends,
+        access: &Access,
+        transforms: &Transforms,
+        tags: &[TagFilter],
+        now: SystemTime,
+    ) -> Self {
+        let labels = transforms.accept_get_urls.as_ref();
+        let storage_ids = transforms.accept_storage_ids.as_ref().filter(|ids| !ids.is_empty());
+        let presigned = transforms.presigned;
+        let accepts_tags = |of: &Tags| tags.iter().all(|filter| filter.matches(of));
         let accepts = |backend: &&Backend| {
             let description = &backend.description;
             // A backend without label has URLs without label, which are for those who ask for all.
             let label = description.label.as_ref();
             presigned != Some(false)
-                && labels.as_ref().is_none_or(|labels| label.is_some_and(|label| labels.contains(label)))
-                && storage_ids.as_ref().is_none_or(|ids| ids.contains(&description.id))
+                && labels.is_none_or(|labels| label.is_some_and(|label| labels.contains(label)))
+                && storage_ids.is_none_or(|ids| ids.contains(&description.id))
                 && accepts_tags(&description.place.tags)
-                && call.access().may_read(&description.place.tags)
+                && access.may_read(&description.place.tags)
         };
-        let now = app.now();
-        let backends = app.parts.backends.iter().filter(accepts);
-        let backends = backends.map(|backend| (backend, backend.media.signing_time(now))).collect();
-        let uncontrolled = presigned != Some(true) && storage_ids.is_none() && accepts_tags(&Tags::new());
-        Ok(Self { backends, labels, uncontrolled, verbose, with_head })
+        let accepted = backends.iter().filter(accepts);
+        Self {
+            backends: accepted.map(|backend| (backend, backend.media.signing_time(now))).collect(),
+            labels: labels.cloned(),
+            uncontrolled: presigned != Some(true) && storage_ids.is_none() && accepts_tags(&Tags::new()),
+            verbose: transforms.verbose_storage,
+            with_head: false,
+        }
     }
 
     /// When presigned URLs were signed: as long as that is the same, so are they.

@@ -1,15 +1,14 @@
 //! Webhooks as resources (section 12).
 
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD;
 use hyper::StatusCode;
 use schemars::JsonSchema;
 use serde::Serialize;
 use tapelog_commands::{Command, CreateWebhook, KeyChange, PutWebhook};
 use tapelog_events::{
-    Failure, FlowId, Notification, Outcome, SourceId, StorageId, Subscription, Tags, Webhook, WebhookId, WebhookStatus,
+    Failure, FlowId, Notification, Outcome, Permission, SourceId, StorageId, Subscription, Tags, Verdict, Webhook, WebhookId, WebhookStatus,
 };
 use tapelog_projections::{Paging, Tables, WebhookFilter};
+use url::Url;
 use uuid::Uuid;
 
 use super::body;
@@ -18,6 +17,7 @@ use super::call::{self, Call};
 use super::paging;
 use super::problem::Problem;
 use super::response::{self, Response};
+use super::signing;
 use super::tag_filter;
 use super::write::submit;
 
@@ -74,15 +74,13 @@ impl<'a> Document<'a> {
             include_object_timerange,
             tags,
         } = subscription;
-        let (status, error) = match status {
-            WebhookStatus::Created => ("created", None),
-            WebhookStatus::Started => ("started", None),
-            WebhookStatus::Disabled => ("disabled", None),
-            WebhookStatus::Error(failure) => ("error", Some(failure)),
+        let error = match status {
+            WebhookStatus::Created | WebhookStatus::Started | WebhookStatus::Disabled => None,
+            WebhookStatus::Error(failure) => Some(failure),
         };
         Self {
             id: *id,
-            status,
+            status: name_of(status),
             error,
             url,
             events,
@@ -98,6 +96,16 @@ impl<'a> Document<'a> {
             include_object_timerange: *include_object_timerange,
             tags,
         }
+    }
+}
+
+/// The name of a status in the API (12.2).
+pub const fn name_of(status: &WebhookStatus) -> &'static str {
+    match status {
+        WebhookStatus::Created => "created",
+        WebhookStatus::Started => "started",
+        WebhookStatus::Disabled => "disabled",
+        WebhookStatus::Error(_) => "error",
     }
 }
 
@@ -119,24 +127,19 @@ pub fn list(call: &Call<'_>) -> Result<Response, Problem> {
 
 /// `GET /service/webhooks/{webhookId}`.
 pub fn get(call: &Call<'_>, id: WebhookId) -> Result<Response, Problem> {
-    call.read(|tables| {
-        let webhook = find(tables, id)?;
-        if !call.access().may_read(&webhook.subscription.tags) {
-            return Err(unknown(id));
-        }
-        Ok(response::ok(&Document::of(webhook)))
-    })
+    call.read(|tables| Ok(response::ok(&Document::of(permitted(call, tables, id, Permission::Read)?))))
 }
 
 /// `POST /service/webhooks`. Each makes a webhook, also where there is one like it.
 pub async fn create(call: &Call<'_>) -> Result<Response, Problem> {
-    let WebhookRequest { mut subscription, key, switch } = body::webhook::read_new(&call.body)?;
+    let WebhookRequest { url, mut subscription, key, switch } = body::webhook::read_new(&call.body)?;
+    permit_receiver(call, &url).await?;
     subscription.api_key_value = match key {
         Key::Value(value) => Some(call.app.parts.vault.seal(&value)),
         Key::Untold | Key::None => None,
     };
     let webhook_id = WebhookId::from_uuid(Uuid::new_v4());
-    let signing_secret = call.app.parts.vault.seal(&fresh_signing_secret());
+    let signing_secret = call.app.parts.vault.seal(&signing::fresh());
     let command = CreateWebhook { webhook_id, subscription, switch, signing_secret };
     // The outcome is the first one's where the request is a repetition: another id than that made up above.
     match submit(call, Command::CreateWebhook(Box::new(command))).await?.outcome {
@@ -148,17 +151,17 @@ pub async fn create(call: &Call<'_>) -> Result<Response, Problem> {
     }
 }
 
-/// Bytes of a secret that signs notifications.
-const SIGNING_SECRET_BYTES: usize = 32;
-
-/// A fresh secret in the form of Standard Webhooks.
-pub fn fresh_signing_secret() -> String {
-    format!("whsec_{}", STANDARD.encode(rand::random::<[u8; SIGNING_SECRET_BYTES]>()))
+/// An address that this server must not ask is refused now, so that its mistake is seen by whoever makes it. It is judged
+/// again at each delivery (12.5).
+async fn permit_receiver(call: &Call<'_>, url: &Url) -> Result<(), Problem> {
+    let checked = call.app.parts.guard.check_resolved(url).await;
+    checked.map_err(|refused| Problem::invalid(format!("url: {refused}")))
 }
 
 /// `PUT /service/webhooks/{webhookId}`: 201, although nothing is created.
 pub async fn put(call: &Call<'_>, webhook_id: WebhookId) -> Result<Response, Problem> {
-    let WebhookRequest { subscription, key, switch } = body::webhook::read(webhook_id, &call.body)?;
+    let WebhookRequest { url, subscription, key, switch } = body::webhook::read(webhook_id, &call.body)?;
+    permit_receiver(call, &url).await?;
     let key = match key {
         Key::Untold => KeyChange::Keep,
         Key::Value(value) => KeyChange::Set(call.app.parts.vault.seal(&value)),
@@ -180,6 +183,23 @@ fn stored(call: &Call<'_>, id: WebhookId) -> Result<Response, Problem> {
 pub async fn delete(call: &Call<'_>, id: WebhookId) -> Result<Response, Problem> {
     let submitted = submit(call, Command::DeleteWebhook(id)).await?;
     Ok(call.empty_at(submitted.seq, StatusCode::NO_CONTENT))
+}
+
+/// A webhook on which whoever asks has a permission.
+pub fn permitted<'a>(
+    call: &Call<'_>,
+    tables: &'a Tables,
+    id: WebhookId,
+    permission: Permission,
+) -> Result<&'a Webhook, Problem> {
+    let webhook = find(tables, id)?;
+    match call.access().judge(permission, &webhook.subscription.tags) {
+        Verdict::Granted => Ok(webhook),
+        Verdict::Refused if permission != Permission::Read => {
+            Err(Problem::Forbidden(format!("you may not change webhook {id}")))
+        }
+        Verdict::Hidden | Verdict::Refused => Err(unknown(id)),
+    }
 }
 
 fn find(tables: &Tables, id: WebhookId) -> Result<&Webhook, Problem> {

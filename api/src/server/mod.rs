@@ -54,6 +54,10 @@ const CONNECTION_WINDOW: u32 = 1024 * 1024;
 #[derive(Debug, Clone, Copy)]
 pub struct Remote(pub SocketAddr);
 
+/// Cancelled when a connection is to end: what would be answered for ever ends then. In the extensions of every request.
+#[derive(Debug, Clone, Default)]
+pub struct Closing(pub CancellationToken);
+
 /// What is counted of connections.
 #[derive(Debug, Clone, Default)]
 pub struct ConnectionMetrics {
@@ -177,11 +181,13 @@ impl Server {
         remote: Remote,
     ) -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
         let asked = Arc::new(AtomicBool::new(false));
+        let closing = Closing::default();
         let service = {
-            let (router, asked) = (self.router.clone(), Arc::clone(&asked));
+            let (router, asked, closing) = (self.router.clone(), Arc::clone(&asked), closing.clone());
             service_fn(move |mut request: Request<Incoming>| {
                 asked.store(true, Ordering::Relaxed);
                 request.extensions_mut().insert(remote);
+                request.extensions_mut().insert(closing.clone());
                 name_host(&mut request);
                 router.clone().call(request)
             })
@@ -201,6 +207,7 @@ impl Server {
             () = sleep(Duration::from_secs(self.limits.connection_seconds)) => {}
             () = self.stop.cancelled() => {}
         }
+        closing.0.cancel();
         connection.as_mut().graceful_shutdown();
         match timeout(DRAIN_TIMEOUT, connection).await {
             Ok(ended) => ended,

@@ -108,4 +108,8 @@ pub struct SecretSettings {
     /// the keys of webhooks again.
     #[serde(skip_serializing)]
     pub key: Option<String>,
+    /// Further keys of the same form, which open what was sealed with them and seal nothing: the one before, once `key` is
+    /// another, or the one to come. At the start, secrets of webhooks that were sealed with one of them are sealed anew.
+    #[serde(default, skip_serializing)]
+    pub previous_keys: Vec<String>,
 }

@@ -7,7 +7,9 @@ mod large;
 mod listing;
 mod post;
 mod read;
+mod rebuild;
 mod replay;
+mod webhooks;
 
 use std::fmt;
 
@@ -34,10 +36,14 @@ pub enum Scenario {
     Read,
     /// Filtered, sorted and unchanged listings, of few Flows and of many
     Listing,
+    /// Deliveries to webhooks
+    Webhooks,
     /// Memory, disk and cold start
     Footprint,
     /// Replay of the log into tables
     Replay,
+    /// Rebuild in a running server
+    Rebuild,
 }
 
 impl fmt::Display for Scenario {
@@ -54,7 +60,8 @@ impl Scenario {
     /// When the server does not do what it should.
     pub async fn measure(self, bench: &mut Bench) -> Result<Option<Section>> {
         bench.progress.set_message(self.to_string());
-        let needs_own_server = matches!(self, Self::Listing | Self::Footprint | Self::Replay);
+        let needs_own_server =
+            matches!(self, Self::Listing | Self::Webhooks | Self::Footprint | Self::Replay | Self::Rebuild);
         if needs_own_server && !bench.subject.is_own() {
             return Ok(None);
         }
@@ -63,8 +70,10 @@ impl Scenario {
             Self::Bulk => bulk::measure(bench).await,
             Self::Read => read::measure(bench).await,
             Self::Listing => listing::measure(bench).await,
+            Self::Webhooks => webhooks::measure(bench).await,
             Self::Footprint => footprint::measure(bench).await,
             Self::Replay => replay::measure(bench).await,
+            Self::Rebuild => rebuild::measure(bench).await,
         };
         section.map(Some)
     }

@@ -49,12 +49,18 @@ pub async fn measure(bench: &mut Bench) -> Result<Section> {
 async fn posted(bench: &Bench, connections: usize, segments: usize) -> Result<Store> {
     bench.doing(format_args!("replay: posting {segments} single segments over {connections} connections"));
     let mut store = bench.subject.store(&format!("posted-{connections}")).await?;
+    post_singles(&store, connections, segments).await?;
+    store.stop().await?;
+    Ok(store)
+}
+
+/// Posts single segments over so many connections.
+pub async fn post_singles(store: &Store, connections: usize, segments: usize) -> Result<()> {
     let mut recorder = Recorder::connect(&store.endpoint).await?;
     let mut flows = recorder.create_flows(connections).await?;
     let prepared = recorder.prepare_all(&mut flows, segments / connections, 1).await?;
     run(&store.endpoint, Work::Once(prepared), LONGEST, 201).await?;
-    store.stop().await?;
-    Ok(store)
+    Ok(())
 }
 
 /// What is in a log.
@@ -126,7 +132,7 @@ async fn measure_log(bench: &Bench, name: &str, data: &Path) -> Result<[Row; 3]>
 }
 
 /// Takes all messages of the stream, and does nothing with them.
-async fn consume(connection: &Connection, stream: &str, messages: u64) -> Result<Duration> {
+pub async fn consume(connection: &Connection, stream: &str, messages: u64) -> Result<Duration> {
     let context = async_nats::jetstream::new(connection.client().clone());
     let stream = context.get_stream(stream).await?;
     let config = Config {

@@ -106,7 +106,7 @@ fn a_new_flow_may_collect_and_is_told_what_collects_its_source() {
     let new = FlowId::from_uuid(uuid::Uuid::from_u128(0xf4));
     let then = given(flows_that_collect([vec![member(OTHER_FLOW)], vec![], vec![]])).when(put_flow(new, asked));
     let Event::FlowCreated(FlowCreated { collected_by, .. }) = then.only_event() else { panic!("no creation") };
-    assert_eq!(collected_by, Membership { flow: Vec::new(), source: vec![SOURCE] });
+    assert_eq!(collected_by, Membership { flow: Vec::new(), source: vec![SOURCE], auth_classes: None });
     then.then_holds(|state| collectors(state, THIRD_FLOW) == [new]);
 }
 
@@ -130,10 +130,10 @@ fn a_deleted_member_leaves_the_collections_that_hold_it_even_locked_ones() {
             FlowDeleted {
                 flow_id: OTHER_FLOW,
                 source_id: OTHER_SOURCE,
-                collected_by: Membership { flow: vec![FLOW], source: vec![SOURCE] },
+                collected_by: Membership { flow: vec![FLOW], source: vec![SOURCE], auth_classes: None },
             }
             .into(),
-            SourceDeleted { source_id: OTHER_SOURCE, collected_by: vec![SOURCE] }.into(),
+            SourceDeleted { source_id: OTHER_SOURCE, collected_by: vec![SOURCE], auth_classes: None }.into(),
         ])
         .then_holds(|state| members(state, FLOW) == [THIRD_FLOW] && source_members(state, SOURCE) == [THIRD_SOURCE]);
 }
@@ -149,7 +149,7 @@ fn members_outlive_what_collects_them() {
 
 #[test]
 fn events_of_a_member_tell_what_collects_it_and_its_source() {
-    let membership = || Membership { flow: vec![FLOW], source: vec![SOURCE] };
+    let membership = || Membership { flow: vec![FLOW], source: vec![SOURCE], auth_classes: None };
     let external = || {
         let get_urls = vec![located("https://example.com/o1", "elsewhere")];
         tapelog_commands::NewSegment { get_urls, ..new_segment("o1", "[0:0_1:0)") }
@@ -178,6 +178,6 @@ fn a_flow_that_moves_to_another_source_takes_what_collects_it_along() {
     let then = given(flows_that_collect([vec![member(OTHER_FLOW)], vec![], vec![]]))
         .when(put_flow(OTHER_FLOW, metadata(THIRD_SOURCE)));
     let Some(Event::FlowUpdated(updated)) = then.events().into_iter().next() else { panic!("no update") };
-    assert_eq!(updated.collected_by, Membership { flow: vec![FLOW], source: vec![SOURCE] });
+    assert_eq!(updated.collected_by, Membership { flow: vec![FLOW], source: vec![SOURCE], auth_classes: None });
     then.then_holds(|state| source_members(state, SOURCE) == [THIRD_SOURCE]);
 }

@@ -60,7 +60,7 @@ fn a_flow_or_source_that_does_not_exist() {
     assert_refuted(Vec::new(), segments_added(FLOW, SOURCE, []), unknown_flow());
     assert_refuted(Vec::new(), allocated(FLOW, ["o1"]), unknown_flow());
     assert_refuted(Vec::new(), flow_created(stored_flow(FLOW, SOURCE)), Corrupt::UnknownSource(SOURCE));
-    let deleted = SourceDeleted { source_id: SOURCE, collected_by: Vec::new() };
+    let deleted = SourceDeleted { source_id: SOURCE, collected_by: Vec::new(), auth_classes: None };
     assert_refuted(Vec::new(), deleted.into(), Corrupt::UnknownSource(SOURCE));
     let mut collector = stored_flow(FLOW, SOURCE);
     collector.flow_collection = Some(vec![member(OTHER_FLOW)]);
@@ -72,7 +72,7 @@ fn a_flow_or_source_that_does_not_exist() {
 fn what_exists_created_again_or_a_source_deleted_under_its_flows() {
     assert_refuted(one_flow(), source_created(SOURCE), Corrupt::SourceExists(SOURCE));
     assert_refuted(one_flow(), flow_created(stored_flow(FLOW, SOURCE)), Corrupt::FlowExists(FLOW));
-    let deleted = SourceDeleted { source_id: SOURCE, collected_by: Vec::new() };
+    let deleted = SourceDeleted { source_id: SOURCE, collected_by: Vec::new(), auth_classes: None };
     assert_refuted(one_flow(), deleted.into(), Corrupt::SourceInUse(SOURCE));
     let exists = Corrupt::ObjectExists(object("o1"));
     assert_refuted(flow_with_segments(["[0:0_1:0)"]), allocated(FLOW, ["o2", "o1"]), exists);

@@ -99,7 +99,7 @@ fn a_flow_with_many_segments_goes_after_its_last() {
         .then_events([
             segments_deleted("[3:0_4:0)", None, 1),
             FlowDeleted { flow_id: FLOW, source_id: SOURCE, collected_by: Membership::default() }.into(),
-            SourceDeleted { source_id: SOURCE, collected_by: Vec::new() }.into(),
+            SourceDeleted { source_id: SOURCE, collected_by: Vec::new(), auth_classes: None }.into(),
             done(request()),
         ])
         .then_holds(|state| state.flow(FLOW).is_none() && state.source(SOURCE).is_none());

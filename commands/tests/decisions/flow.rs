@@ -226,7 +226,7 @@ fn a_flow_that_moves_to_another_source_may_create_it_and_end_the_one_it_leaves()
         .then_events([
             SourceCreated { source }.into(),
             updated(changed_now(|flow| flow.source_id = OTHER_SOURCE)),
-            SourceDeleted { source_id: SOURCE, collected_by: Vec::new() }.into(),
+            SourceDeleted { source_id: SOURCE, collected_by: Vec::new(), auth_classes: None }.into(),
         ])
         .then_holds(|state| is_gone(state, SOURCE) && !is_gone(state, OTHER_SOURCE));
 }
@@ -363,7 +363,7 @@ fn a_deleted_flow_takes_its_segments_and_its_source_along() {
         .when(delete_flow(FLOW))
         .then_events([
             FlowDeleted { flow_id: FLOW, source_id: SOURCE, collected_by: Membership::default() }.into(),
-            SourceDeleted { source_id: SOURCE, collected_by: Vec::new() }.into(),
+            SourceDeleted { source_id: SOURCE, collected_by: Vec::new(), auth_classes: None }.into(),
         ])
         .then_holds(|state| state.flow(FLOW).is_none() && is_gone(state, SOURCE))
         .then_holds(|state| listed(state, FLOW).is_empty() && state.inventory().segment_count() == 0)

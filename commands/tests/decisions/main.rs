@@ -7,6 +7,7 @@ mod asked;
 mod collection;
 mod corrupt;
 mod deletion;
+mod delivery;
 mod flow;
 mod harness;
 mod idempotency;

@@ -124,6 +124,7 @@ fn parts(registry: &Registry) -> RegistryParts {
     RegistryParts {
         profiles: registry.profiles.values().cloned().collect(),
         webhooks: registry.webhooks.values().cloned().collect(),
+        dead_letters: registry.dead_letters.values().cloned().collect(),
         deletions: registry.deletions.values().cloned().collect(),
         accounts: registry.accounts.values().cloned().collect(),
         tokens: registry.tokens.values().cloned().collect(),

@@ -21,7 +21,7 @@ fn trashed() -> Event {
 }
 
 fn source_deleted() -> Event {
-    SourceDeleted { source_id: SOURCE, collected_by: Vec::new() }.into()
+    SourceDeleted { source_id: SOURCE, collected_by: Vec::new(), auth_classes: None }.into()
 }
 
 /// [`FLOW`] with two segments, put aside.

@@ -2,20 +2,20 @@
 
 use tapelog_commands::{Command, CreateWebhook, KeyChange, PutWebhook, Rejection, Switch};
 use tapelog_events::{
-    Access, Event, Failure, Notification, Outcome, Permission, SealedSecret, Subscription, Tags, Webhook,
+    Access, Event, Failure, Notification, Outcome, Permission, SealedSecret, Signing, Subscription, Tags, Webhook,
     WebhookCreated, WebhookDeleted, WebhookId, WebhookStatus, WebhookUpdated,
 };
 use uuid::Uuid;
 
 use crate::harness::*;
 
-const WEBHOOK: WebhookId = WebhookId::from_uuid(Uuid::from_u128(0x31));
+pub const WEBHOOK: WebhookId = WebhookId::from_uuid(Uuid::from_u128(0x31));
 
-fn sealed(byte: u8) -> SealedSecret {
+pub fn sealed(byte: u8) -> SealedSecret {
     SealedSecret { sealed: vec![byte; 4] }
 }
 
-fn subscription(url: &str) -> Subscription {
+pub fn subscription(url: &str) -> Subscription {
     Subscription {
         url: url.to_owned(),
         events: vec![Notification::FlowCreated],
@@ -34,7 +34,7 @@ fn subscription(url: &str) -> Subscription {
     }
 }
 
-fn webhook(status: WebhookStatus) -> Webhook {
+pub fn webhook(status: WebhookStatus) -> Webhook {
     let subscription = Subscription { api_key_value: Some(sealed(1)), ..subscription("https://example.com/a") };
     Webhook {
         id: WEBHOOK,
@@ -43,23 +43,25 @@ fn webhook(status: WebhookStatus) -> Webhook {
         created: EARLIER,
         owner: ACTOR.to_owned(),
         access: Access::Unrestricted,
+        signing: Some(Signing { secret: sealed(9), previous: None }),
+        replay: None,
     }
 }
 
-fn created(webhook: Webhook) -> Event {
+pub fn created(webhook: Webhook) -> Event {
     WebhookCreated { webhook }.into()
 }
 
 fn create(subscription: Subscription, switch: Switch) -> Command {
-    Command::CreateWebhook(Box::new(CreateWebhook { webhook_id: WEBHOOK, subscription, switch }))
+    Command::CreateWebhook(Box::new(CreateWebhook { webhook_id: WEBHOOK, subscription, switch, signing_secret: sealed(9) }))
 }
 
-fn put(url: &str, key: KeyChange, switch: Switch) -> Command {
+pub fn put(url: &str, key: KeyChange, switch: Switch) -> Command {
     let subscription = subscription(url);
     Command::PutWebhook(Box::new(PutWebhook { webhook_id: WEBHOOK, subscription, key, switch }))
 }
 
-fn error() -> WebhookStatus {
+pub fn error() -> WebhookStatus {
     WebhookStatus::Error(Failure { kind: "timeout".to_owned(), summary: "no answer".to_owned(), time: EARLIER })
 }
 

@@ -89,25 +89,22 @@ fn access() -> impl Strategy<Value = Access> {
     prop_oneof![Just(Access::Unrestricted), classes]
 }
 
+fn notification() -> impl Strategy<Value = Notification> {
+    select(Notification::ALL.to_vec())
+}
+
+fn sealed() -> impl Strategy<Value = SealedSecret> {
+    vec(any::<u8>(), 0..40).prop_map(|sealed| SealedSecret { sealed })
+}
+
 fn subscription() -> BoxedStrategy<Subscription> {
-    let notifications = vec![
-        Notification::FlowCreated,
-        Notification::FlowUpdated,
-        Notification::FlowDeleted,
-        Notification::SegmentsAdded,
-        Notification::SegmentsDeleted,
-        Notification::SourceCreated,
-        Notification::SourceUpdated,
-        Notification::SourceDeleted,
-    ];
-    let sealed = vec(any::<u8>(), 0..40).prop_map(|sealed| SealedSecret { sealed });
-    let receiver = (text(), option::of(text()), option::of(sealed));
+    let receiver = (text(), option::of(text()), option::of(sealed()));
     let flows = || option::of(vec(uuid().prop_map(FlowId::from_uuid), 0..3));
     let sources = || option::of(vec(uuid().prop_map(SourceId::from_uuid), 0..3));
     let filters = (flows(), sources(), flows(), sources());
     let urls = (option::of(vec(text(), 0..3)), option::of(vec(uuid().prop_map(StorageId::from_uuid), 0..3)));
     let switches = any::<(Option<bool>, Option<bool>, Option<bool>)>();
-    (receiver, vec(select(notifications), 0..4), filters, urls, switches, tags())
+    (receiver, vec(notification(), 0..4), filters, urls, switches, tags())
         .prop_map(|(receiver, events, filters, urls, switches, tags)| Subscription {
             url: receiver.0,
             events,
@@ -132,10 +129,13 @@ pub fn webhook_event() -> BoxedStrategy<Event> {
         select(vec![WebhookStatus::Created, WebhookStatus::Started, WebhookStatus::Disabled]),
         failure().prop_map(WebhookStatus::Error),
     ];
-    let webhook = (uuid(), subscription(), status, instant(), text(), access());
-    let webhook = webhook.prop_map(|(id, subscription, status, created, owner, access)| {
+    let retired = (sealed(), instant()).prop_map(|(secret, until)| RetiredSecret { secret, until });
+    let signing = (sealed(), option::of(retired)).prop_map(|(secret, previous)| Signing { secret, previous });
+    let delivery = (option::of(signing), option::of(replay()));
+    let webhook = (uuid(), subscription(), status, instant(), text(), access(), delivery);
+    let webhook = webhook.prop_map(|(id, subscription, status, created, owner, access, (signing, replay))| {
         let id = WebhookId::from_uuid(id);
-        Webhook { id, subscription, status, created, owner, access }
+        Webhook { id, subscription, status, created, owner, access, signing, replay }
     });
     let webhook = webhook.boxed();
     prop_oneof![
@@ -144,6 +144,32 @@ pub fn webhook_event() -> BoxedStrategy<Event> {
         uuid().prop_map(|id| WebhookDeleted { webhook_id: WebhookId::from_uuid(id) }.into()),
     ]
     .boxed()
+}
+
+fn position() -> impl Strategy<Value = EventPosition> {
+    any::<(u64, u32, u32)>().prop_map(|(seq, commit, event)| EventPosition { seq: Seq(seq), commit, event })
+}
+
+fn replay() -> impl Strategy<Value = Replay> {
+    (uuid(), position()).prop_map(|(id, from)| Replay { id: CommitId::from_uuid(id), from })
+}
+
+pub fn delivery_event() -> BoxedStrategy<Event> {
+    let webhook_id = || uuid().prop_map(WebhookId::from_uuid);
+    let letter = (webhook_id(), position(), notification(), any::<u32>(), failure(), option::of(instant()));
+    let lettered = letter.prop_map(|(webhook_id, position, notification, attempts, failure, redelivery)| {
+        let letter = DeadLetter { webhook_id, position, notification, attempts, failure, redelivery };
+        DeadLettered { letter }.into()
+    });
+    let requested = (webhook_id(), vec(position(), 0..4))
+        .prop_map(|(webhook_id, positions)| RedeliveryRequested { webhook_id, positions }.into());
+    let resolutions = select(vec![Resolution::Delivered, Resolution::Discarded]);
+    let resolved = (webhook_id(), position(), resolutions).prop_map(|(webhook_id, position, resolution)| {
+        DeadLetterResolved { webhook_id, position, resolution }.into()
+    });
+    let replayed =
+        (webhook_id(), replay()).prop_map(|(webhook_id, replay)| ReplayRequested { webhook_id, replay }.into());
+    prop_oneof![lettered, requested, resolved, replayed].boxed()
 }
 
 pub fn account_event() -> BoxedStrategy<Event> {

@@ -11,7 +11,7 @@ use tapelog_events::time::Clusivity;
 use tapelog_events::*;
 use uuid::Uuid;
 
-use crate::resources::{account_event, deletion_event, life_event, profile_event, webhook_event};
+use crate::resources::{account_event, deletion_event, delivery_event, life_event, profile_event, webhook_event};
 
 pub fn uuid() -> impl Strategy<Value = Uuid> {
     any::<u128>().prop_map(Uuid::from_u128)
@@ -252,7 +252,9 @@ fn sources() -> impl Strategy<Value = Vec<SourceId>> {
 }
 
 fn membership() -> impl Strategy<Value = Membership> {
-    (vec(uuid().prop_map(FlowId::from_uuid), 0..3), sources()).prop_map(|(flow, source)| Membership { flow, source })
+    let classes = option::of(text().prop_map(TagValue::One));
+    (vec(uuid().prop_map(FlowId::from_uuid), 0..3), sources(), classes)
+        .prop_map(|(flow, source, auth_classes)| Membership { flow, source, auth_classes })
 }
 
 pub fn instance() -> impl Strategy<Value = Instance> {
@@ -308,8 +310,10 @@ fn source_event() -> BoxedStrategy<Event> {
     let updated = (source(), sources(), vec(item, 0..3)).prop_map(|(source, collected_by, source_collection)| {
         SourceUpdated { source, collected_by, source_collection }.into()
     });
-    let deleted = (uuid(), sources())
-        .prop_map(|(id, collected_by)| SourceDeleted { source_id: SourceId::from_uuid(id), collected_by }.into());
+    let classes = option::of(text().prop_map(TagValue::One));
+    let deleted = (uuid(), sources(), classes).prop_map(|(id, collected_by, auth_classes)| {
+        SourceDeleted { source_id: SourceId::from_uuid(id), collected_by, auth_classes }.into()
+    });
     prop_oneof![source().prop_map(|source| SourceCreated { source }.into()), updated, deleted].boxed()
 }
 
@@ -343,7 +347,14 @@ fn event() -> BoxedStrategy<Event> {
     let started = uuid().prop_map(|id| LogStarted { incarnation: Incarnation::from_uuid(id) }.into());
     let service = (option::of(text()), option::of(text()))
         .prop_map(|(name, description)| ServiceUpdated { name, description }.into());
-    let others = prop_oneof![life_event(), profile_event(), deletion_event(), webhook_event(), account_event()];
+    let others = prop_oneof![
+        life_event(),
+        profile_event(),
+        deletion_event(),
+        webhook_event(),
+        delivery_event(),
+        account_event(),
+    ];
     prop_oneof![1 => started, 1 => service, 3 => flow_event(), 3 => source_event(), 3 => media_event(), 3 => others]
         .boxed()
 }

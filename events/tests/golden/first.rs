@@ -118,7 +118,7 @@ fn of_video(essence: VideoEssence) -> EssenceParameters {
 
 /// Each type of event with all that can be left out, and without.
 fn described_events() -> Vec<Event> {
-    let membership = || Membership { flow: vec![other_flow_id()], source: vec![other_source_id()] };
+    let membership = || Membership { flow: vec![other_flow_id()], source: vec![other_source_id()], auth_classes: None };
     let collection = vec![
         SourceCollectionItem { id: source_id(), role: Some("video".to_owned()) },
         SourceCollectionItem { id: other_source_id(), role: None },
@@ -132,8 +132,8 @@ fn described_events() -> Vec<Event> {
         SourceUpdated { source: full_source(), collected_by: vec![other_source_id()], source_collection: collection }
             .into(),
         SourceUpdated { source: bare_source(), collected_by: Vec::new(), source_collection: Vec::new() }.into(),
-        SourceDeleted { source_id: source_id(), collected_by: vec![other_source_id()] }.into(),
-        SourceDeleted { source_id: source_id(), collected_by: Vec::new() }.into(),
+        SourceDeleted { source_id: source_id(), collected_by: vec![other_source_id()], auth_classes: None }.into(),
+        SourceDeleted { source_id: source_id(), collected_by: Vec::new(), auth_classes: None }.into(),
         FlowCreated { flow: full_flow(Format::Video, of_video(full_video())), collected_by: membership() }.into(),
         FlowCreated { flow: full_flow(Format::Video, of_video(bare_video())), collected_by: Membership::default() }
             .into(),

@@ -9,6 +9,7 @@
 
 mod first;
 mod second;
+mod third;
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -20,9 +21,10 @@ use tapelog_events::*;
 /// A file, its records, and the hash of the last of them, which stands for every byte of all.
 type Golden = (&'static str, fn() -> Vec<Record>, &'static str);
 
-const FILES: [Golden; 2] = [
+const FILES: [Golden; 3] = [
     ("golden-v1.bin", first::records, "55f8594876c20ad2d8e39253f089a241eb571f2536a97156a76337bc2c0aae1d"),
     ("golden-v1-whole-api.bin", second::records, "31fd9bb1acab37cfbf8a8538ca9f5155f44d08ab5ccf1aa09092c825eade26fc"),
+    ("golden-v1-delivery.bin", third::records, "c190b186edea29bdc0738c5c965c9a25a7ff0b33bf6857e4a5ce487cf5438e20"),
 ];
 
 #[test]
@@ -59,9 +61,9 @@ fn golden_records_are_chained_by_hash() {
 
 #[test]
 fn golden_records_have_every_type_of_event() {
-    let events = [first::events(), second::events()].concat();
+    let events = [first::events(), second::events(), third::events()].concat();
     let kinds: BTreeSet<_> = events.iter().map(Event::kind).collect();
-    assert_eq!(kinds.len(), 33, "{kinds:?}");
+    assert_eq!(kinds.len(), 37, "{kinds:?}");
     for event in events {
         // A new type of event does not compile here until it has its golden record.
         match event {

@@ -35,7 +35,7 @@ pub fn events() -> Vec<Event> {
 
 fn of_flows() -> Vec<Event> {
     let flow_id = crate::first::flow_id();
-    let membership = || Membership { flow: vec![other_flow_id()], source: vec![other_source_id()] };
+    let membership = || Membership { flow: vec![other_flow_id()], source: vec![other_source_id()], auth_classes: None };
     let full = full_flow(Format::Image, image(None));
     let updated = instant("2026-11-21T12:00:02Z");
     vec![
@@ -211,6 +211,8 @@ fn of_webhooks() -> Vec<Event> {
         created: instant("2026-11-21T12:00:00Z"),
         owner: "editor".to_owned(),
         access,
+        signing: None,
+        replay: None,
     };
     let error = WebhookStatus::Error(failure());
     vec![
@@ -230,7 +232,7 @@ fn of_accounts() -> Vec<Event> {
         name: name.clone(),
         label: Some("the operator".to_owned()),
         password_hash: Some("$argon2id$v=19$m=19456,t=2,p=1$c2FsdA$aGFzaA".to_owned()),
-        scopes: Scope::ALL.into(),
+        scopes: [Scope::Read, Scope::Write, Scope::Delete, Scope::Admin].into(),
         access: access(),
         disabled: true,
         created,
@@ -269,7 +271,7 @@ fn deletion_id() -> DeletionRequestId {
     DeletionRequestId::from_uuid(uuid("00000000-0000-4000-8000-0000000000e4"))
 }
 
-fn failure() -> Failure {
+pub fn failure() -> Failure {
     Failure {
         kind: "unreachable".to_owned(),
         summary: "nobody answered".to_owned(),

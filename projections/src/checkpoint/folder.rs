@@ -18,7 +18,7 @@ pub struct FileError {
 
 /// What identifies the contents of a stored file.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub(super) struct Stored {
+pub(crate) struct Stored {
     /// Its name in the folder, which depends on its contents.
     pub file: String,
     /// Its size.
@@ -32,7 +32,7 @@ const UNFINISHED: &str = ".unfinished";
 
 /// A folder of files that are written once.
 #[derive(Debug)]
-pub(super) struct Folder {
+pub(crate) struct Folder {
     path: PathBuf,
 }
 
@@ -113,7 +113,7 @@ fn hex_hash(hash: blake3::Hash) -> String {
 }
 
 /// A file that is being written.
-pub(super) struct NewFile<'a> {
+pub(crate) struct NewFile<'a> {
     folder: &'a Folder,
     stem: String,
     name: String,
@@ -135,7 +135,7 @@ impl NewFile<'_> {
 }
 
 /// Counts and hashes what passes.
-pub(super) struct HashingWriter {
+pub(crate) struct HashingWriter {
     file: BufWriter<File>,
     hasher: blake3::Hasher,
     bytes: u64,

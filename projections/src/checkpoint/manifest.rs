@@ -96,7 +96,13 @@ pub(super) fn is_manifest(name: &str) -> bool {
     name.starts_with(PREFIX) && name.ends_with(SUFFIX)
 }
 
-mod hash_text {
+/// The position that a manifest with this file name stands for; `None` when it is not the name of one.
+pub(super) fn position_of(name: &str) -> Option<Seq> {
+    name.strip_prefix(PREFIX)?.strip_suffix(SUFFIX)?.parse().ok().map(Seq)
+}
+
+/// Hashes of records as text.
+pub(crate) mod hash_text {
     use std::borrow::Cow;
 
     use serde::{Deserialize, Deserializer, Serializer, de};

@@ -9,9 +9,9 @@
 //! refer to it), `profiles`, `webhooks`, `dead_letters`, `deletion_requests`, `accounts`, `tokens`, `errands`, `answers`. Media time
 //! stands in columns of seconds and nanoseconds. Secrets are not in them: only hashes, and what is sealed.
 
-mod folder;
+pub(crate) mod folder;
 mod load;
-mod manifest;
+pub(crate) mod manifest;
 mod open;
 mod write;
 
@@ -25,7 +25,7 @@ use tracing::{info, warn};
 
 pub use folder::FileError;
 use folder::Folder;
-use manifest::{FORMAT, Manifest, PartFile, is_manifest};
+use manifest::{FORMAT, Manifest, PartFile, is_manifest, position_of};
 pub use open::{OpenError, open_tables};
 pub use write::WriteError;
 
@@ -146,6 +146,14 @@ impl Checkpoints {
             warn!(folder = %self.folder.path().display(), "no checkpoint can be used: the tables are built from the log");
         }
         Ok(None)
+    }
+
+    /// The position of the newest checkpoint, whether or not it can be loaded: the log held that record.
+    ///
+    /// # Errors
+    /// When the folder cannot be read.
+    pub fn newest_position(&self) -> Result<Option<Seq>, FileError> {
+        Ok(self.folder.names()?.iter().filter_map(|name| position_of(name)).max())
     }
 
     /// A file that cannot be removed takes up room and does no other harm.

@@ -24,6 +24,7 @@ pub(crate) struct Changes {
     pub profiles: Seq,
     /// Webhooks.
     pub webhooks: Seq,
+    /// Dead letters of webhooks.
     pub dead_letters: Seq,
     /// Deletion requests.
     pub deletions: Seq,

@@ -9,7 +9,7 @@ use tapelog_events::{
     Access, EssenceParameters, Flow, FlowId, FlowStatus, Format, Instant, ProfileId, SourceId, TimeRange,
 };
 
-use super::document;
+use super::document::{self, FlowDocument};
 use super::page::{InvalidCursor, Orders, Page, Paging, SortBy, Sorted};
 use super::postings::{Candidates, Postings, selected_page};
 use super::tag::TagKey;
@@ -171,27 +171,13 @@ impl<'a> FlowView<'a> {
 
     /// Writes it as `flow-get.json`, with `timerange` where one is given, and without the Flows that one may not read.
     pub fn write_json(&self, out: &mut Vec<u8>, timerange: Option<TimeRange>, access: &Access) {
-        let may_read = |id: FlowId| self.tables.may_read_flow(access, id);
-        let flow = self.flow();
-        if flow.members().iter().all(|member| may_read(member.id)) {
-            out.extend_from_slice(self.document.as_bytes());
-        } else {
-            let mut readable = Flow::clone(flow);
-            readable.flow_collection = flow.flow_collection.as_ref().and_then(|members| {
-                let members: Vec<_> = members.iter().filter(|member| may_read(member.id)).cloned().collect();
-                (!members.is_empty()).then_some(members)
-            });
-            out.extend_from_slice(document::opened(&readable).as_bytes());
-        }
-        if let Some(updated) = self.state.segments_updated {
-            document::push_text(out, "segments_updated", &updated.to_string());
-        }
-        let collectors = self.state.collected_by.iter().filter(|id| may_read(**id));
-        document::push_ids(out, "collected_by", collectors.map(FlowId::as_uuid));
-        if let Some(timerange) = timerange {
-            document::push_text(out, "timerange", &timerange.to_string());
-        }
-        out.push(b'}');
+        let document = FlowDocument {
+            flow: self.flow(),
+            segments_updated: self.state.segments_updated,
+            collected_by: &self.state.collected_by,
+            timerange,
+        };
+        document.write_with(self.document, out, |id| self.tables.may_read_flow(access, id));
     }
 }
 
@@ -265,6 +251,12 @@ impl Tables {
             if filter.matches(self, flow) { Some((sorted(flow), self.flow(id)?)) } else { None }
         };
         selected_page((orders, postings), filter.candidates(self), sort, paging, select)
+    }
+
+    /// How many segments a Flow has.
+    pub fn segments_of(&self, id: FlowId) -> usize {
+        let inventory = self.state.inventory();
+        inventory.flow(id).map_or(0, |slot| inventory.segments_of(slot))
     }
 
     /// From the start of a Flow's first segment to the end of its last (3.7). With `clip`, the part of that range over

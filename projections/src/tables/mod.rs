@@ -27,10 +27,12 @@ use tapelog_store::log::Head;
 
 use changes::Changes;
 use flow::FlowIndex;
+pub use document::{FlowDocument, SourceDocument};
 pub use flow::{FlowFilter, FlowView};
 pub use object::{AllocatedObject, ObjectKind, StoredObject};
 pub use page::{Direction, InvalidCursor, Page, Paging, SortBy};
 pub use registry::{DeletionSort, ProfileFilter, WebhookFilter};
+pub(crate) use segment::decode_start;
 pub use segment::{ListedInit, ListedSegment, SegmentFilter, SegmentNameError, SegmentPage};
 use source::SourceIndex;
 pub use source::{SourceFilter, SourceView};

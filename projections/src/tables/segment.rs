@@ -24,7 +24,7 @@ pub struct SegmentFilter {
 
 impl SegmentFilter {
     /// Whether segments without any tags are not asked for.
-    fn wants_tags(&self) -> bool {
+    pub(crate) fn wants_tags(&self) -> bool {
         self.tags.iter().any(|filter| match filter.condition {
             TagCondition::AnyOf(_) | TagCondition::Present => true,
             TagCondition::Absent => false,
@@ -247,7 +247,8 @@ fn encode_start(start: Timestamp) -> String {
     encode_cursor(&bytes)
 }
 
-fn decode_start(cursor: &str) -> Result<Timestamp, InvalidCursor> {
+/// The start of the segment whose place a cursor names.
+pub(crate) fn decode_start(cursor: &str) -> Result<Timestamp, InvalidCursor> {
     let bytes = decode_cursor(cursor)?;
     let [SEGMENT_MARK, rest @ ..] = bytes.as_slice() else { return Err(InvalidCursor) };
     let (seconds, nanoseconds) = rest.split_first_chunk().ok_or(InvalidCursor)?;

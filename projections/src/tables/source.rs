@@ -5,7 +5,7 @@ use std::sync::Arc;
 use hashbrown::HashMap;
 use tapelog_events::{Access, Format, Source, SourceCollectionItem, SourceId};
 
-use super::document;
+use super::document::{self, SourceDocument};
 use super::flow::is_collected_by;
 use super::page::{InvalidCursor, Orders, Page, Paging, SortBy, Sorted};
 use super::postings::{Candidates, Postings, selected_page};
@@ -110,18 +110,12 @@ impl<'a> SourceView<'a> {
 
     /// Writes it as `source.json`, without the Sources that one may not read.
     pub fn write_json(&self, out: &mut Vec<u8>, access: &Access) {
-        out.extend_from_slice(self.document.as_bytes());
-        let may_read = |id: SourceId| self.tables.may_read_source(access, id);
-        let mut collection = self.source_collection();
-        collection.retain(|item| may_read(item.id));
-        if !collection.is_empty() {
-            out.extend_from_slice(b",\"source_collection\":");
-            serde_json::to_writer(&mut *out, &collection).expect("writing ids and roles to memory cannot fail");
-        }
-        let collectors = self.collected_by();
-        let readable = collectors.iter().filter(|id| may_read(**id));
-        document::push_ids(out, "collected_by", readable.map(SourceId::as_uuid));
-        out.push(b'}');
+        let document = SourceDocument {
+            source: self.source,
+            source_collection: &self.source_collection(),
+            collected_by: &self.collected_by(),
+        };
+        document.write_with(self.document, out, |id| self.tables.may_read_source(access, id));
     }
 }
 

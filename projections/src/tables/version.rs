@@ -14,6 +14,10 @@ pub enum Listed {
     Sources,
     /// Segments of a Flow, with the instances of their objects.
     Segments(FlowId),
+    /// Webhooks.
+    Webhooks,
+    /// Dead letters of webhooks.
+    DeadLetters,
 }
 
 impl Tables {
@@ -27,6 +31,8 @@ impl Tables {
                 // Whichever Flow it is whose object gained or lost an instance.
                 changes.segments[Partition::of_flow(flow_id).number()].max(changes.instances)
             }
+            Listed::Webhooks => changes.webhooks,
+            Listed::DeadLetters => changes.dead_letters,
         }
     }
 }

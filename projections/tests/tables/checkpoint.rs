@@ -27,7 +27,7 @@ use crate::scribe::{
     Scribe, allocate, backend, collecting, delete, delete_in, first_page, flow, labelled, metadata, new_segment,
     object, patience, post, post_ranges, put, range, set, source, technical,
 };
-use crate::step::{Step, step};
+use crate::step::{LetterStep, Step, step};
 
 fn folder() -> TempDir {
     tempfile::tempdir().unwrap()
@@ -242,6 +242,10 @@ fn each_change_is_in_the_next_checkpoint() {
     let steps = [
         Step::Profile { number: 0 },
         Step::Webhook { number: 0, is_wanted: true },
+        Step::DeadLetter { webhook: 0, number: 1, step: LetterStep::Refused },
+        Step::DeadLetter { webhook: 0, number: 1, step: LetterStep::AskedFor },
+        Step::DeadLetter { webhook: 0, number: 2, step: LetterStep::Refused },
+        Step::DeadLetter { webhook: 0, number: 2, step: LetterStep::Discarded },
         Step::Webhook { number: 0, is_wanted: false },
         Step::Account { number: 0, is_wanted: true },
         Step::Token { number: 0, account: 0, is_wanted: true },

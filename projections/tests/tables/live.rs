@@ -34,7 +34,7 @@ fn only_the_next_record_of_the_chain_is_applied_and_nothing_after_one_that_fails
     assert_eq!(tables.apply(second.0, &third.1), Err(ApplyError::Chain(Seq(2))));
 
     let mut impossible = second.1.clone();
-    let gone = SourceDeleted { source_id: source(9), collected_by: Vec::new() };
+    let gone = SourceDeleted { source_id: source(9), collected_by: Vec::new(), auth_classes: None };
     impossible.commits[0].events = vec![Event::from(gone)];
     assert!(matches!(tables.apply(second.0, &impossible), Err(ApplyError::Corrupt { seq: Seq(2), .. })));
     assert_eq!(tables.apply(second.0, &second.1), Err(ApplyError::Failed(Seq(2))));
@@ -54,7 +54,7 @@ async fn tables_take_the_place_of_others_unless_they_are_behind() {
 }
 
 /// A node: a sequencer on a log, with its tables.
-fn start(log: &MemoryLog) -> (Sequencer, Arc<Live>, Projector) {
+pub fn start(log: &MemoryLog) -> (Sequencer, Arc<Live>, Projector) {
     let live = Arc::new(Live::new(Tables::new()));
     let (sink, deliveries) = mpsc::channel(16);
     let (projector, _) = Projector::start(Arc::clone(&live), deliveries);
@@ -64,7 +64,7 @@ fn start(log: &MemoryLog) -> (Sequencer, Arc<Live>, Projector) {
     (sequencer, live, projector)
 }
 
-fn request(command: tapelog_commands::Command, number: u32) -> tapelog_commands::Request {
+pub fn request(command: tapelog_commands::Command, number: u32) -> tapelog_commands::Request {
     crate::scribe::request(command, tapelog_events::CommitId::from_uuid(crate::scribe::uuid(number)), None)
 }
 

@@ -217,7 +217,7 @@ fn in_order<K: Ord, T>(mut keyed: Vec<(K, T)>, direction: Direction) -> Vec<T> {
 }
 
 /// All items of a listing, page by page.
-fn all_pages<T>(
+pub fn all_pages<T>(
     direction: Direction,
     limit: usize,
     mut page: impl FnMut(&Paging<'_>) -> (Vec<T>, Option<String>),
@@ -234,11 +234,11 @@ fn all_pages<T>(
     }
 }
 
-fn direction() -> impl Strategy<Value = Direction> {
+pub fn direction() -> impl Strategy<Value = Direction> {
     prop_oneof![Just(Direction::Usual), Just(Direction::Reversed)]
 }
 
-fn sort() -> impl Strategy<Value = SortBy> {
+pub fn sort() -> impl Strategy<Value = SortBy> {
     prop_oneof![Just(SortBy::Created), Just(SortBy::Updated), Just(SortBy::Label)]
 }
 
@@ -252,7 +252,7 @@ fn tag_filters() -> impl Strategy<Value = Vec<TagFilter>> {
     proptest::collection::vec(filter, 0..2)
 }
 
-fn access() -> impl Strategy<Value = Arc<Access>> {
+pub fn access() -> impl Strategy<Value = Arc<Access>> {
     proptest::option::of(0..2u8).prop_map(|class| class.map_or_else(Arc::default, |class| reader_of(&letter(class))))
 }
 
@@ -260,7 +260,7 @@ fn rarely<T: std::fmt::Debug>(value: impl Strategy<Value = T>) -> impl Strategy<
     proptest::option::weighted(0.2, value)
 }
 
-fn flow_filter() -> impl Strategy<Value = FlowFilter> {
+pub fn flow_filter() -> impl Strategy<Value = FlowFilter> {
     let technical = (
         rarely(proptest::sample::select(vec![Format::Data, Format::Image])),
         rarely(Just("text/x".to_owned())),
@@ -296,7 +296,7 @@ fn flow_filter() -> impl Strategy<Value = FlowFilter> {
     })
 }
 
-fn source_filter() -> impl Strategy<Value = SourceFilter> {
+pub fn source_filter() -> impl Strategy<Value = SourceFilter> {
     let collected = rarely(proptest::collection::vec((0..SOURCES).prop_map(source), 0..2));
     let format = rarely(proptest::sample::select(vec![Format::Data, Format::Image]));
     (rarely((0..3u8).prop_map(letter)), format, tag_filters(), collected, rarely(any::<bool>()), access()).prop_map(
@@ -311,7 +311,7 @@ fn source_filter() -> impl Strategy<Value = SourceFilter> {
     )
 }
 
-fn segment_filter() -> impl Strategy<Value = SegmentFilter> {
+pub fn segment_filter() -> impl Strategy<Value = SegmentFilter> {
     (proptest::option::of(some_range()), proptest::option::weighted(0.3, 0..OBJECTS), tag_filters())
         .prop_map(|(timerange, object, tags)| SegmentFilter { timerange, object_id: object.map(object_number), tags })
 }

@@ -5,7 +5,7 @@ use std::time::Duration;
 use tapelog_commands::{
     AdvanceDeletion, Command, CreateProfile, CreateWebhook, DeleteSegments, FlowMetadata, Manner, Switch,
 };
-use tapelog_events::{AUTH_CLASSES, Access, Format, ProfileId, TagValue, Tags, TechnicalMetadata, WebhookId};
+use tapelog_events::{AUTH_CLASSES, Access, Format, ProfileId, SealedSecret, TagValue, Tags, TechnicalMetadata, WebhookId};
 use tapelog_projections::{
     DeletionSort, Direction, InvalidCursor, Paging, ProfileFilter, TagCondition, TagFilter, WebhookFilter,
 };
@@ -68,7 +68,9 @@ fn webhooks_are_listed_by_address_and_those_of_one_address_by_id() {
         (2, "https://a.example", tags("k", "w")),
     ] {
         let (webhook_id, subscription) = (id(number), subscription(url, tags));
-        scribe.write(Command::CreateWebhook(Box::new(CreateWebhook { webhook_id, subscription, switch: Switch::On })));
+        let signing_secret = SealedSecret { sealed: vec![0; 4] };
+        let webhook = CreateWebhook { webhook_id, subscription, switch: Switch::On, signing_secret };
+        scribe.write(Command::CreateWebhook(Box::new(webhook)));
     }
     let listed = |filter: &WebhookFilter, paging: &Paging<'_>| {
         let page = scribe.tables.webhooks(filter, paging).unwrap();

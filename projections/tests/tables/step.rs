@@ -7,12 +7,13 @@ use std::time::Duration;
 use proptest::prelude::*;
 use tapelog_commands::{
     AddInstance, AdvanceDeletion, Cascade, Command, CondemnObjects, CreateProfile, CreateWebhook, DeleteFlow,
+    RedeliverDeadLetters, ResolveDeadLetter,
     DeleteSegments, Expected, FinishCopy, FinishErasure, FlowMetadata, InstanceName, IssueToken, Manner, NewSegment,
     PurgeFlow, RemoveInstance, SegmentName, SetAccount, SetSourceProperty, SourceProperty, Switch, TagSegment,
     TagsChange, Technical, UpdateService,
 };
 use tapelog_events::{
-    AUTH_CLASSES, AccountName, CollectionItem, EssenceParameters, FlowId, Format, ImageEssence, Instance, Instant,
+    DeadLetter, EventPosition, Failure, Resolution, SealedSecret, Seq, AUTH_CLASSES, AccountName, CollectionItem, EssenceParameters, FlowId, Format, ImageEssence, Instance, Instant,
     MultiEssence, Notification, ObjectId, ProfileId, Scope, Subscription, TagValue, Tags, TechnicalMetadata, TimeRange,
     Timestamp, Token, TokenId, TokenKind, WebhookId,
 };
@@ -46,6 +47,7 @@ pub enum Step {
     Name { name: u8 },
     Profile { number: u8 },
     Webhook { number: u8, is_wanted: bool },
+    DeadLetter { webhook: u8, number: u8, step: LetterStep },
     Account { number: u8, is_wanted: bool },
     Token { number: u8, account: u8, is_wanted: bool },
 }
@@ -82,6 +84,15 @@ pub enum InstanceStep {
     Condemn,
     Delete,
     Forget,
+}
+
+/// What becomes of a notification that was refused.
+#[derive(Debug, Clone, Copy)]
+pub enum LetterStep {
+    Refused,
+    AskedFor,
+    Delivered,
+    Discarded,
 }
 
 /// A segment of an object, each of which is ten seconds long.
@@ -154,6 +165,11 @@ fn instance_step() -> impl Strategy<Value = InstanceStep> {
     proptest::sample::select([&seen[..], &[Step::Condemn, Step::Delete, Step::Forget]].concat())
 }
 
+fn letter_step() -> impl Strategy<Value = LetterStep> {
+    use LetterStep as Step;
+    proptest::sample::select(vec![Step::Refused, Step::AskedFor, Step::Delivered, Step::Discarded])
+}
+
 pub fn step() -> impl Strategy<Value = Step> {
     let flow = 0..FLOWS;
     let members = proptest::collection::vec(0..FLOWS, 0..3);
@@ -186,6 +202,8 @@ pub fn step() -> impl Strategy<Value = Step> {
         (0..3u8).prop_map(|name| Step::Name { name }),
         (0..3u8).prop_map(|number| Step::Profile { number }),
         (0..3u8, any::<bool>()).prop_map(|(number, is_wanted)| Step::Webhook { number, is_wanted }),
+        (0..3u8, 0..3u8, letter_step())
+            .prop_map(|(webhook, number, step)| Step::DeadLetter { webhook, number, step }),
         (0..2u8, any::<bool>()).prop_map(|(number, is_wanted)| Step::Account { number, is_wanted }),
         (0..3u8, 0..2u8, any::<bool>()).prop_map(|(number, account, is_wanted)| Step::Token {
             number,
@@ -320,14 +338,17 @@ impl Step {
                 flow_metadata: technical_of(u32::from(*number % 2)),
             })),
             Self::Webhook { number, is_wanted } => {
-                let webhook_id = WebhookId::from_uuid(uuid(0xc000 + u32::from(*number)));
+                let webhook_id = webhook_id(*number);
                 let is_known = scribe.tables.registry().webhooks.get(&webhook_id).is_some();
                 if !is_wanted || is_known {
                     return Command::DeleteWebhook(webhook_id);
                 }
                 let subscription = subscription(&format!("https://example.com/{}", number % 2), Tags::new());
-                Command::CreateWebhook(Box::new(CreateWebhook { webhook_id, subscription, switch: Switch::On }))
+                let signing_secret = SealedSecret { sealed: vec![*number; 4] };
+                let webhook = CreateWebhook { webhook_id, subscription, switch: Switch::On, signing_secret };
+                Command::CreateWebhook(Box::new(webhook))
             }
+            Self::DeadLetter { webhook, number, step } => step.command(webhook_id(*webhook), *number),
             Self::Account { number, is_wanted: false } => Command::DeleteAccount(account_name(*number)),
             Self::Account { number, is_wanted: true } => Command::SetAccount(SetAccount {
                 name: account_name(*number),
@@ -356,6 +377,10 @@ impl Step {
     }
 }
 
+pub fn webhook_id(number: u8) -> WebhookId {
+    WebhookId::from_uuid(uuid(0xc000 + u32::from(number)))
+}
+
 fn token_id(number: u8) -> TokenId {
     TokenId::from_uuid(uuid(0x7000 + u32::from(number)))
 }
@@ -376,6 +401,29 @@ pub fn subscription(url: &str, tags: Tags) -> Subscription {
         verbose_storage: None,
         include_object_timerange: None,
         tags,
+    }
+}
+
+impl LetterStep {
+    fn command(self, webhook_id: WebhookId, number: u8) -> Command {
+        let position = EventPosition { seq: Seq(1 + u64::from(number)), commit: 0, event: u32::from(number) };
+        let resolved =
+            |resolution| Command::ResolveDeadLetter(ResolveDeadLetter { webhook_id, position, resolution });
+        match self {
+            Self::Refused => Command::PutDeadLetter(Box::new(DeadLetter {
+                webhook_id,
+                position,
+                notification: Notification::ALL[usize::from(number)],
+                attempts: 6,
+                failure: Failure { kind: "refused".to_owned(), summary: letter(number), time: Instant::from_micros(1) },
+                redelivery: None,
+            })),
+            Self::AskedFor => {
+                Command::RedeliverDeadLetters(RedeliverDeadLetters { webhook_id, positions: vec![position] })
+            }
+            Self::Delivered => resolved(Resolution::Delivered),
+            Self::Discarded => resolved(Resolution::Discarded),
+        }
     }
 }
 

@@ -4,7 +4,8 @@ use bytes::Bytes;
 use tapelog_commands::FlowProperty;
 use tapelog_events::{Event, Seq, codec};
 use tapelog_projections::Tables;
-use tapelog_projections::verify::{Subject, Verdict, first_difference, rebuild, verify};
+use tapelog_projections::rebuild::rebuild;
+use tapelog_projections::verify::{Subject, Verdict, first_difference, verify};
 use tapelog_store::log::Log;
 use tapelog_store::log::memory::MemoryLog;
 

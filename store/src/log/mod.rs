@@ -9,6 +9,7 @@ pub mod jetstream;
 mod marker;
 pub mod memory;
 mod replay;
+mod tail;
 
 use std::error::Error;
 
@@ -20,6 +21,7 @@ use tapelog_events::{Incarnation, Seq};
 
 pub use chain::{Head, holds};
 pub use replay::{ReplayError, replay};
+pub use tail::{Reader, Tail};
 
 /// A record as it is stored.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -1,22 +1,16 @@
 //! Fetching from addresses that clients named: copies of objects whose bytes lie outside this store (section 8).
 //!
-//! Whoever may name an address could have this server ask one that only this server reaches. So only addresses of the
-//! public internet are asked, whatever name leads to them, unless a setting says otherwise; redirects are not followed;
-//! an answer has limits of time and size.
+//! Only addresses of the public internet are asked, unless a setting says otherwise ([`Guard`]); an answer has limits of
+//! time and size.
 
-use std::error::Error;
-use std::fmt;
-use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
 use aws_sdk_s3::primitives::{ByteStream, SdkBody};
-use reqwest::dns::{Addrs, Name, Resolve, Resolving};
 use reqwest::header::CONTENT_TYPE;
-use reqwest::redirect::Policy;
-use url::{Host, Url};
+use url::Url;
 
-use super::address::is_public;
 use super::s3::{MediaError, MediaStore};
+use crate::guard::{Guard, Networks, Refused};
 
 /// How long it may take until a connection stands.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
@@ -85,43 +79,31 @@ impl FetchError {
 #[derive(Debug, Clone)]
 pub struct Fetcher {
     http: reqwest::Client,
+    guard: Guard,
     settings: FetchSettings,
 }
 
 impl Fetcher {
     /// One with these settings.
     pub fn new(settings: FetchSettings) -> Self {
-        if rustls::crypto::CryptoProvider::get_default().is_none() {
-            // Another thread may have been faster; then its provider is as good.
-            rustls::crypto::ring::default_provider().install_default().ok();
-        }
-        let http = reqwest::Client::builder()
+        let allowed = if settings.allow_private { Networks::all() } else { Networks::default() };
+        let guard = Guard::new(allowed, []);
+        let http = guard
+            .client()
             .connect_timeout(CONNECT_TIMEOUT)
             .read_timeout(READ_TIMEOUT)
-            .redirect(Policy::none())
-            // A proxy would ask in our place, and where it leads is not known.
-            .no_proxy()
-            .dns_resolver(Guard { allow_private: settings.allow_private })
             .build()
             .expect("a client with these settings can always be made");
-        Self { http, settings }
+        Self { http, guard, settings }
     }
 
     async fn get(&self, url: &str) -> Result<reqwest::Response, FetchError> {
         let url = Url::parse(url).map_err(|_| FetchError::Url)?;
-        if !matches!(url.scheme(), "http" | "https") || !url.username().is_empty() || url.password().is_some() {
-            return Err(FetchError::Url);
-        }
-        // A host that is a number is never looked up, so that the guard of names does not see it.
-        let number = match url.host().ok_or(FetchError::Url)? {
-            Host::Domain(_) => None,
-            Host::Ipv4(address) => Some(IpAddr::V4(address)),
-            Host::Ipv6(address) => Some(IpAddr::V6(address)),
-        };
-        if number.is_some_and(|address| !self.settings.allow_private && !is_public(address)) {
-            return Err(FetchError::Private);
-        }
-        let answer = self.http.get(url).send().await.map_err(|error| match guarded(&error) {
+        self.guard.check_url(&url).map_err(|refused| match refused {
+            Refused::Scheme | Refused::Credentials => FetchError::Url,
+            Refused::Address => FetchError::Private,
+        })?;
+        let answer = self.http.get(url).send().await.map_err(|error| match Guard::has_refused(&error) {
             true => FetchError::Private,
             false => FetchError::Unreachable(error),
         })?;
@@ -149,41 +131,4 @@ impl MediaStore {
         let body = ByteStream::new(SdkBody::from_body_1_x(reqwest::Body::from(answer)));
         Ok(self.put_stream(key, &content_type, length, body).await?)
     }
-}
-
-/// Looks names up, and gives the addresses that may be asked. Since the connection goes to what was looked up here, a
-/// name cannot lead elsewhere a moment later.
-struct Guard {
-    allow_private: bool,
-}
-
-/// A name leads only to addresses that must not be asked.
-#[derive(Debug)]
-struct Guarded;
-
-impl fmt::Display for Guarded {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("no address of the host is public")
-    }
-}
-
-impl Error for Guarded {}
-
-impl Resolve for Guard {
-    fn resolve(&self, name: Name) -> Resolving {
-        let allow_private = self.allow_private;
-        Box::pin(async move {
-            let found = tokio::net::lookup_host((name.as_str(), 0)).await?;
-            let allowed: Vec<SocketAddr> = found.filter(|found| allow_private || is_public(found.ip())).collect();
-            if allowed.is_empty() {
-                return Err(Guarded.into());
-            }
-            Ok(Box::new(allowed.into_iter()) as Addrs)
-        })
-    }
-}
-
-/// Whether an error is that of the guard.
-fn guarded(error: &reqwest::Error) -> bool {
-    std::iter::successors(error.source(), |&error| error.source()).any(|error| error.is::<Guarded>())
 }

@@ -5,7 +5,6 @@
 //! those URLs; [`LocalS3`] is the backend of a machine that has none, an S3 endpoint in this process over a
 //! local folder. [`object_key`] says where in the bucket the bytes of a TAMS object are.
 
-mod address;
 mod fetch;
 mod key;
 mod local;
@@ -15,11 +14,12 @@ mod s3;
 mod secret;
 mod upload;
 
-pub use address::is_public;
 pub use fetch::{FetchError, FetchSettings, Fetcher};
 pub use key::{object_key, write_object_key};
 pub use local::{LocalCredentials, LocalS3, LocalS3Error, LocalS3Settings};
 pub use metrics::MediaMetrics;
 pub use presign::{PresignedPut, SigningTime};
-pub use s3::{Addressing, MediaError, MediaStore, ObjectHead, S3Settings, S3SettingsError};
+pub use s3::{
+    Addressing, Conditional, Expected, MediaError, MediaStore, ObjectHead, S3Settings, S3SettingsError,
+};
 pub use secret::Secret;

@@ -98,6 +98,24 @@ pub struct ObjectHead {
     pub etag: Option<String>,
 }
 
+/// What must stand under a key for [`MediaStore::put_if`] to store something there.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Expected {
+    /// Nothing.
+    Nothing,
+    /// The object with this entity tag.
+    Tag(String),
+}
+
+/// What came of a conditional write.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Conditional {
+    /// The object is stored, with this entity tag, where the backend told.
+    Stored(Option<String>),
+    /// Something else stands under the key. It is as it was.
+    Changed,
+}
+
 /// A call to the backend that did not succeed.
 #[derive(Debug, thiserror::Error)]
 pub enum MediaError {
@@ -195,16 +213,22 @@ impl MediaStore {
 
     /// The bytes of an object, all in memory: meant for objects of our own making, not for media.
     pub async fn get(&self, key: &str) -> Result<Bytes, MediaError> {
+        Ok(self.get_tagged(key).await?.0)
+    }
+
+    /// The bytes of an object, all in memory, and the entity tag that the backend gave it.
+    pub async fn get_tagged(&self, key: &str) -> Result<(Bytes, Option<String>), MediaError> {
         const OPERATION: &str = "give an object";
         let transfer = async {
             let request = self.client.get_object().bucket(&self.bucket).key(key);
             let request = request.customize().config_override(transfer_timeouts());
             let object = request.send().await.map_err(|error| self.error(OPERATION, key, &error))?;
+            let tag = object.e_tag;
             let bytes = object.body.collect().await.map_err(|error| MediaError::Unavailable {
                 operation: OPERATION,
                 detail: DisplayErrorContext(&error).to_string(),
             })?;
-            Ok(bytes.into_bytes())
+            Ok((bytes.into_bytes(), tag))
         };
         tokio::time::timeout(TRANSFER_TIMEOUT, transfer).await.unwrap_or_else(|_| {
             Err(MediaError::Unavailable {
@@ -220,6 +244,34 @@ impl MediaStore {
         let request = request.content_type(content_type).body(ByteStream::from(bytes));
         let answer = request.customize().config_override(transfer_timeouts()).send().await;
         answer.map(drop).map_err(|error| self.error("take an object", key, &error))
+    }
+
+    /// Stores an object if what stands under its key is what is expected. A backend that says that it knows no conditions
+    /// stores it in any case; and since a call may be repeated, the object that is found instead may be this very one.
+    pub async fn put_if(
+        &self,
+        key: &str,
+        content_type: &str,
+        bytes: Bytes,
+        expected: &Expected,
+    ) -> Result<Conditional, MediaError> {
+        let request = self.client.put_object().bucket(&self.bucket).key(key);
+        let request = match expected {
+            Expected::Nothing => request.if_none_match("*"),
+            Expected::Tag(tag) => request.if_match(tag),
+        };
+        let request = request.content_type(content_type).body(ByteStream::from(bytes.clone()));
+        let answer = request.customize().config_override(transfer_timeouts()).send().await;
+        let error = match answer {
+            Ok(stored) => return Ok(Conditional::Stored(stored.e_tag)),
+            Err(error) => error,
+        };
+        match (error.raw_response().map(|response| response.status().as_u16()), error.code()) {
+            // What is to be replaced is gone, or is being replaced at this moment.
+            (Some(412 | 404 | 409), code) if code != Some("NoSuchBucket") => Ok(Conditional::Changed),
+            (Some(501), _) => self.put(key, content_type, bytes).await.map(|()| Conditional::Stored(None)),
+            _ => Err(self.error("take an object", key, &error)),
+        }
     }
 
     /// Stores an object, or replaces it, with bytes of this length that are never in memory as a whole. Since they cannot

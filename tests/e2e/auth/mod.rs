@@ -11,7 +11,7 @@ use tapelog_tests::api::Api;
 use tapelog_tests::server::Server;
 
 /// The API as the first administrator sees it.
-fn administrator(server: &Server) -> Api {
+pub fn administrator(server: &Server) -> Api {
     let token = fs::read_to_string(server.data().join("admin-token")).unwrap();
     server.api().as_bearer(token.trim())
 }

@@ -13,10 +13,11 @@ mod storage;
 mod timeranges;
 mod webhooks;
 
+use tapelog_tests::receiver;
 use tapelog_tests::server::Options;
 use tapelog_tests::shared::{SharedServer, Visit};
 
-static STORE: SharedServer = SharedServer::new(Options::default);
+static STORE: SharedServer = SharedServer::new(receiver::options);
 static PROTECTED: SharedServer = SharedServer::new(Options::protected);
 
 /// The store that these tests share.

@@ -6,6 +6,7 @@
 pub mod account;
 pub mod batch;
 pub mod collection;
+pub mod delivery;
 pub mod flow;
 pub mod instance;
 pub mod profile;

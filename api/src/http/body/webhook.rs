@@ -1,6 +1,9 @@
 //! The bodies of `POST /service/webhooks` and `PUT /service/webhooks/{webhookId}` (12.1 to 12.4).
 
-use hyper::header::{HeaderName, HeaderValue};
+use hyper::header::{
+    CONNECTION, CONTENT_LENGTH, CONTENT_TYPE, EXPECT, HOST, HeaderName, HeaderValue, TE, TRAILER, TRANSFER_ENCODING,
+    UPGRADE, USER_AGENT,
+};
 use schemars::JsonSchema;
 use serde::Deserialize;
 use tapelog_commands::Switch;
@@ -53,6 +56,8 @@ impl From<StatusBody> for Switch {
 /// What is asked of a webhook.
 #[derive(Debug)]
 pub struct WebhookRequest {
+    /// Where notifications are to be posted to.
+    pub url: Url,
     /// What is asked, but for the value of the key.
     pub subscription: Subscription,
     /// What is said of the key.
@@ -98,7 +103,7 @@ pub fn read(webhook_id: WebhookId, body: &[u8]) -> Result<WebhookRequest, Proble
 
 impl WebhookBody {
     fn checked(self, switch: Switch) -> Result<WebhookRequest, Problem> {
-        check_url(&self.url)?;
+        let url = parse_url(&self.url)?;
         let ids = limits::WEBHOOK_IDS;
         for (field, count, most) in [
             ("events", self.events.len(), limits::EVENTS),
@@ -131,12 +136,12 @@ impl WebhookBody {
             include_object_timerange: self.include_object_timerange,
             tags: self.tags.unwrap_or_default().checked()?,
         };
-        Ok(WebhookRequest { subscription, key, switch })
+        Ok(WebhookRequest { url, subscription, key, switch })
     }
 }
 
-/// An address that nothing could ever be delivered to is refused. Whether one may be is judged at each delivery (12.5).
-fn check_url(text: &str) -> Result<(), Problem> {
+/// Whether it may be asked is not judged here.
+fn parse_url(text: &str) -> Result<Url, Problem> {
     limits::text("url", text, limits::URL_BYTES)?;
     let url = Url::parse(text).map_err(|error| Problem::invalid(format!("url: {error}")))?;
     if !matches!(url.scheme(), "http" | "https") {
@@ -145,14 +150,26 @@ fn check_url(text: &str) -> Result<(), Problem> {
     if !url.username().is_empty() || url.password().is_some() {
         return Err(Problem::invalid("url holds credentials; send them as api_key_name and api_key_value"));
     }
-    Ok(())
+    Ok(url)
+}
+
+/// Whether a header is one by which a request is sent, or by which a notification is told from others (12.5).
+fn is_ours(header: &HeaderName) -> bool {
+    const OURS: [HeaderName; 10] = [
+        CONNECTION, CONTENT_LENGTH, CONTENT_TYPE, EXPECT, HOST, TE, TRAILER, TRANSFER_ENCODING, UPGRADE, USER_AGENT,
+    ];
+    OURS.contains(header) || header.as_str().starts_with("webhook-")
 }
 
 /// The header that carries a key, and the key.
 fn key(name: Option<String>, value: Option<String>) -> Result<(Option<String>, Key), Problem> {
     if let Some(name) = &name {
         limits::text("api_key_name", name, limits::NAME_BYTES)?;
-        HeaderName::try_from(name).map_err(|_| Problem::invalid("api_key_name is not the name of a header"))?;
+        let header =
+            HeaderName::try_from(name).map_err(|_| Problem::invalid("api_key_name is not the name of a header"))?;
+        if is_ours(&header) {
+            return Err(Problem::invalid(format!("api_key_name is {header}, which says something else already")));
+        }
     }
     if let Some(value) = &value {
         limits::text("api_key_value", value, limits::KEY_BYTES)?;

@@ -6,10 +6,11 @@ use schemars::SchemaGenerator;
 use schemars::generate::SchemaSettings;
 use serde_json::{Map, Value, json};
 
-use super::operations::{Answer, Described, operations};
+use super::operations::{Answer, Described, Repetition, operations};
 use super::parameters;
+use crate::http::limits;
 use crate::http::problem;
-use crate::http::route::{Operation, Part, ROUTES, Rule, Verb};
+use crate::http::route::{BESIDE, Operation, Part, ROUTES, Rule, Verb};
 
 /// The document, but for the URL of the server.
 pub fn document() -> Value {
@@ -20,7 +21,7 @@ pub fn document() -> Value {
     });
     let mut generator = settings.into_generator();
     let mut paths = Map::new();
-    for route in ROUTES {
+    for route in ROUTES.iter().chain(BESIDE) {
         let mut path = Map::new();
         let in_path: Vec<_> = names_in(route.template).map(parameters::in_path).collect();
         if !in_path.is_empty() {
@@ -67,6 +68,7 @@ pub fn document() -> Value {
         "components": {
             "schemas": generator.take_definitions(true),
             "headers": headers(),
+            "parameters": { "Idempotency-Key": idempotency_key() },
             "responses": problems(&json!(problem)),
             "securitySchemes": security_schemes(),
         },
@@ -76,7 +78,7 @@ pub fn document() -> Value {
 const INTRODUCTION: &str = "Operations that the TAMS specification knows behave as it says. The others are extensions \
     of this server's and are marked with `x-tapelog-extension`; a client that does not ask for them never meets them. \
     Every answer from the tables has a `TAMS-Position`; sent back as `TAMS-Min-Position`, it makes any node wait until \
-    it is as far. A POST with an `Idempotency-Key` can be repeated without harm.";
+    it is as far. A write with an `Idempotency-Key` can be repeated without harm.";
 
 const fn method(verb: Verb) -> &'static str {
     match verb {
@@ -118,6 +120,9 @@ fn describe(generator: &mut SchemaGenerator, operation: &Operation, described: &
     if described.body.is_some() {
         refuse("413", "TooLarge");
     }
+    if operation.verb != Verb::Get && described.repetition == Repetition::Recognised {
+        refuse("422", "KeyReused");
+    }
     refuse("503", "Unavailable");
     let mut value = json!({
         "operationId": described.id,
@@ -128,9 +133,12 @@ fn describe(generator: &mut SchemaGenerator, operation: &Operation, described: &
     if !described.text.is_empty() {
         value["description"] = described.text.into();
     }
-    let query: Vec<_> = described.query.iter().map(|parameter| parameter.describe()).collect();
-    if !query.is_empty() {
-        value["parameters"] = query.into();
+    let mut parameters: Vec<_> = described.query.iter().map(|parameter| parameter.describe()).collect();
+    if operation.verb != Verb::Get && described.repetition == Repetition::Recognised {
+        parameters.push(json!({ "$ref": "#/components/parameters/Idempotency-Key" }));
+    }
+    if !parameters.is_empty() {
+        value["parameters"] = parameters.into();
     }
     if let Some(body) = &described.body {
         let content = match body.schema {
@@ -217,6 +225,17 @@ fn headers() -> Value {
     })
 }
 
+fn idempotency_key() -> Value {
+    json!({
+        "name": "Idempotency-Key",
+        "in": "header",
+        "description": "Names this write. A repetition of it by the same client, within a day, is answered as the first \
+            one was and not done again; another request to the same path under the same key is refused. What was \
+            refused, or changed nothing, is not remembered and judged anew.",
+        "schema": { "type": "string", "minLength": 1, "maxLength": limits::IDEMPOTENCY_KEY_BYTES },
+    })
+}
+
 fn problems(problem: &Value) -> Value {
     let of = |text: &str, header: Option<&str>| {
         let mut response = json!({ "description": text, "content": { "application/json": { "schema": problem } } });
@@ -232,6 +251,7 @@ fn problems(problem: &Value) -> Value {
         "NotFound": of("What the path names is not there.", None),
         "Conflict": of("Something stands in the way.", None),
         "TooLarge": of("The body is too large.", None),
+        "KeyReused": of("The `Idempotency-Key` was used before, for another request.", None),
         "Unavailable": of("A part of the server cannot be reached. Nothing acknowledged is lost.", Some("Retry-After")),
     })
 }
@@ -252,6 +272,7 @@ mod tests {
     fn every_operation_is_described_and_nothing_else() {
         let routes: BTreeSet<_> = ROUTES
             .iter()
+            .chain(BESIDE)
             .flat_map(|route| route.operations.iter().map(|operation| (route.template, method(operation.verb))))
             .collect();
         let described: BTreeSet<_> =

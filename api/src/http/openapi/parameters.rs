@@ -1,6 +1,7 @@
 //! The parameters of queries and paths.
 
 use serde_json::{Value, json};
+use tapelog_events::{Event, Notification};
 
 /// A parameter of a query.
 #[derive(Debug)]
@@ -63,6 +64,7 @@ pub fn in_path(name: &str) -> Value {
         "profileId" => ("ProfileId", "The profile."),
         "webhookId" => ("WebhookId", "The webhook."),
         "request-id" => ("DeletionRequestId", "The deletion request."),
+        "eventId" => ("EventId", "The event: `<incarnation>.<sequence>.<commit>.<event>`."),
         "tokenId" => ("TokenId", "The token."),
         "account" => ("AccountName", "The account."),
         "segment" => {
@@ -71,7 +73,7 @@ pub fn in_path(name: &str) -> Value {
         _ => ("TagName", "The name of the tag, percent-encoded."),
     };
     let schema = match schema {
-        "TagName" => json!({ "type": "string" }),
+        "TagName" | "EventId" => json!({ "type": "string" }),
         schema => json!({ "$ref": format!("#/components/schemas/{schema}") }),
     };
     json!({ "name": name, "in": "path", "required": true, "description": text, "schema": schema })
@@ -84,6 +86,15 @@ const FORMATS: &[&str] = &[
     "urn:x-nmos:format:data",
     "urn:x-nmos:format:multi",
 ];
+const NOTIFICATIONS: &[&str] = &{
+    let mut names = [""; Notification::ALL.len()];
+    let mut index = 0;
+    while index < names.len() {
+        names[index] = Notification::ALL[index].as_str();
+        index += 1;
+    }
+    names
+};
 const STATUSES: &[&str] = &["awaiting_content", "ingesting", "replication_in_progress", "closed_complete"];
 
 pub const LIMIT: Parameter = parameter(
@@ -165,3 +176,48 @@ pub const STORAGE_ID: Parameter = parameter("storage_id", Kind::Id, "The instanc
 pub const INSTANCE_LABEL: Parameter = parameter("label", Kind::Text, "The instance outside the store with this label.");
 pub const SINCE: Parameter = parameter("since", Kind::Text, "Not earlier than this moment, as RFC 3339 has it.");
 pub const PREFIX: Parameter = parameter("prefix", Kind::Text, "Names that begin so.");
+pub const AUDIT_FLOW: Parameter = parameter("flow_id", Kind::Id, "That touched this flow.");
+pub const AUDIT_SOURCE: Parameter = parameter("source_id", Kind::Id, "That touched this source, or a flow of it.");
+pub const AUDIT_OBJECT: Parameter = parameter("object_id", Kind::Text, "That touched this object.");
+pub const AUDIT_WEBHOOK: Parameter = parameter("webhook_id", Kind::Id, "That touched this webhook.");
+pub const AUDIT_ACTOR: Parameter = parameter("actor", Kind::Text, "That this actor asked for.");
+pub const AUDIT_TYPE: Parameter = parameter("type", Kind::Choice(Event::KINDS), "With an event of this type.");
+pub const AUDIT_FROM: Parameter =
+    parameter("from", Kind::Text, "At this time or later, in RFC 3339, or from this position on.");
+pub const AUDIT_TO: Parameter =
+    parameter("to", Kind::Text, "At this time or earlier, in RFC 3339, or up to and with this position.");
+pub const AUDIT_FORMAT: Parameter = parameter(
+    "format",
+    Kind::Choice(&["json", "jsonl", "csv"]),
+    "A list, a commit a line, or a change a row. Without it, as `Accept` says.",
+);
+pub const DELIVERY_RESULT: Parameter = parameter(
+    "result",
+    Kind::Choice(&["delivered", "failed", "refused"]),
+    "That came to this: `failed` where the receiver could take nothing, `refused` where it did not take this.",
+);
+pub const DELIVERY_TYPE: Parameter = parameter("event_type", Kind::Choice(NOTIFICATIONS), "Of events of this type.");
+pub const DELIVERY_EVENT: Parameter = parameter("event", Kind::Text, "Of this event.");
+pub const DELIVERY_FROM: Parameter = parameter("from", Kind::Text, "That began at this time or later, in RFC 3339.");
+pub const DELIVERY_TO: Parameter = parameter("to", Kind::Text, "That began before this time, in RFC 3339.");
+pub const EVENTS: Parameter =
+    parameter("events", Kind::Texts, "Only these kinds of events; an empty list asks for none. Absent: all of them.");
+pub const FLOW_IDS: Parameter = parameter("flow_ids", Kind::Ids, "Only events of these flows, and of sources.");
+pub const SOURCE_IDS: Parameter = parameter("source_ids", Kind::Ids, "Only events of these sources and their flows.");
+pub const FLOW_COLLECTED_BY: Parameter = parameter(
+    "flow_collected_by_ids",
+    Kind::Ids,
+    "Only events of flows that one of these flows collects, and of sources. An empty list: of flows that nothing collects.",
+);
+pub const SOURCE_COLLECTED_BY: Parameter = parameter(
+    "source_collected_by_ids",
+    Kind::Ids,
+    "Only events of sources that one of these collects, and of their flows. An empty list: that nothing collects.",
+);
+pub const LAST_EVENT_ID: Parameter = parameter(
+    "last_event_id",
+    Kind::Text,
+    "Goes on after the event with this id, or after the record of a `TAMS-Position`. The header `Last-Event-ID` goes before it.",
+);
+pub const FROM_EVENT: Parameter =
+    parameter("from", Kind::Text, "Begins with this event or record, or at this time. Absent: with what happens next.");

@@ -4,7 +4,7 @@ use std::future::pending;
 use std::time::Duration;
 
 use async_nats::connection::State;
-use async_nats::{Client, ConnectOptions, Event};
+use async_nats::{Client, ConnectOptions, Event, ServerAddr};
 use tokio::select;
 use tokio::sync::watch;
 use tracing::{info, warn};
@@ -34,11 +34,14 @@ pub struct Connection {
 }
 
 impl Connection {
-    /// Connects to the server at `url`; `options` say with which credentials.
+    /// Connects to the server at `url`, or to one of several whose URLs stand there with commas between; `options` say
+    /// with which credentials.
     ///
     /// # Errors
     /// When no connection comes about at the first attempt.
     pub async fn open(url: &str, options: ConnectOptions) -> Result<Self, Unreachable> {
+        let servers = url.split(',').map(|url| url.trim().parse()).collect::<Result<Vec<ServerAddr>, _>>();
+        let servers = servers.map_err(|error| Unreachable(error.into()))?;
         let (connected, connects) = watch::channel(0);
         let (lost, losses) = watch::channel(0);
         let client = options
@@ -62,7 +65,7 @@ impl Connection {
                 }
                 std::future::ready(())
             })
-            .connect(url)
+            .connect(servers)
             .await
             .map_err(|error| Unreachable(error.into()))?;
         Ok(Self { client, connects, losses })
@@ -79,7 +82,7 @@ impl Connection {
     }
 
     /// Completes when the connection has come about anew.
-    pub(super) fn renewed(&self) -> impl Future<Output = ()> + Send + use<> {
+    pub(crate) fn renewed(&self) -> impl Future<Output = ()> + Send + use<> {
         next_change(&self.connects)
     }
 

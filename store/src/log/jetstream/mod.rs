@@ -4,6 +4,7 @@ mod connection;
 mod deliveries;
 mod inspect;
 mod open;
+mod restore;
 
 use std::error::Error as _;
 use std::path::{Path, PathBuf};
@@ -29,6 +30,7 @@ use connection::Cut;
 use deliveries::Subscription;
 pub use inspect::{Inspection, StreamFacts, inspect};
 pub use open::OpenError;
+pub use restore::{RestoreError, Restoration};
 
 /// What the headers of a message may take of the server's `max_payload`, in bytes.
 const HEADER_BYTES: usize = 1024;
@@ -103,8 +105,13 @@ impl JetStreamLog {
         self.inner.incarnation
     }
 
-    /// Notes outside of the log that it holds this record, so that a start notices when it does not any more. For
-    /// moments that are rare, such as a checkpoint or a shutdown.
+    /// The connection that it is on, for other uses.
+    pub fn connection(&self) -> &Connection {
+        &self.inner.connection
+    }
+
+    /// Notes outside of the log that it holds this record, so that a start notices when it does not any more. It takes
+    /// two writes to disk, so once a second is often.
     ///
     /// # Errors
     /// When the marker file cannot be written.
@@ -112,11 +119,30 @@ impl JetStreamLog {
         let inner = Arc::clone(&self.inner);
         let write = move || {
             let mut marker = inner.marker.lock();
-            marker.last_seq = marker.last_seq.max(seq);
+            if seq <= marker.last_seq {
+                return Ok(());
+            }
+            marker.last_seq = seq;
             marker.store(&inner.marker_path)
         };
         spawn_blocking(write).await.expect("writing the marker does not panic, and nothing aborts it")
     }
+}
+
+/// Which log a marker file remembers, and a record that it is known to have held; `None` where there is no such file.
+///
+/// # Errors
+/// When it cannot be used.
+pub fn remembered(marker: &Path) -> Result<Option<(Incarnation, Seq)>, MarkerError> {
+    Ok(Marker::load(marker)?.map(|marker| (marker.incarnation, marker.last_seq)))
+}
+
+/// Has a data folder that knows nothing of its log know which one it is, and a record that it has held.
+///
+/// # Errors
+/// When the marker file cannot be written.
+pub fn note(marker: &Path, stream: &str, incarnation: Incarnation, last_seq: Seq) -> Result<(), MarkerError> {
+    Marker { stream: stream.to_owned(), incarnation, last_seq }.store(marker)
 }
 
 impl Log for JetStreamLog {

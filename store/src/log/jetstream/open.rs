@@ -70,6 +70,9 @@ pub enum OpenError {
     Marker(#[from] MarkerError),
 }
 
+/// In the metadata of a stream for as long as it is being restored, and so is not yet the whole log.
+pub(super) const RESTORING: &str = "tapelog-restoring";
+
 /// What is known of the log once it is open.
 pub(super) struct Opened {
     pub stream: Stream<()>,
@@ -89,16 +92,7 @@ pub(super) async fn open(
     now: Instant,
 ) -> Result<Opened, OpenError> {
     let name = &settings.stream;
-    let marker = Marker::load(path)?;
-    if let Some(marker) = &marker
-        && marker.stream != *name
-    {
-        return Err(OpenError::OtherLog {
-            stream: name.clone(),
-            found: marker.stream.clone(),
-            marker: path.to_owned(),
-        });
-    }
+    let marker = marker_of(path, name)?;
     let info = match (find(context, name).await?, &marker) {
         (Some(info), _) => info,
         (None, None) => create(context, settings).await?,
@@ -131,6 +125,19 @@ pub(super) async fn open(
     Ok(Opened { stream, marker, max_message: max_message.unwrap_or(usize::MAX) })
 }
 
+/// What the marker says of the log with this name, where there is one.
+pub(super) fn marker_of(path: &Path, stream: &str) -> Result<Option<Marker>, OpenError> {
+    let marker = Marker::load(path)?;
+    match marker {
+        Some(marker) if marker.stream != stream => Err(OpenError::OtherLog {
+            stream: stream.to_owned(),
+            found: marker.stream,
+            marker: path.to_owned(),
+        }),
+        marker => Ok(marker),
+    }
+}
+
 pub(super) async fn find(context: &Context, name: &str) -> Result<Option<Info>, Unreachable> {
     match context.get_stream(name).await {
         Ok(stream) => Ok(Some(stream.cached_info().clone())),
@@ -142,7 +149,16 @@ pub(super) async fn find(context: &Context, name: &str) -> Result<Option<Info>, 
 }
 
 async fn create(context: &Context, settings: &JetStreamSettings) -> Result<Info, Unreachable> {
-    match context.create_stream(configuration(settings)).await {
+    create_as(context, settings, configuration(settings)).await
+}
+
+/// Makes the stream with this configuration.
+pub(super) async fn create_as(
+    context: &Context,
+    settings: &JetStreamSettings,
+    configuration: Config,
+) -> Result<Info, Unreachable> {
+    match context.create_stream(configuration).await {
         Ok(stream) => {
             info!(stream = settings.stream, replicas = settings.replicas, "a new log was made");
             Ok(stream.cached_info().clone())
@@ -177,7 +193,7 @@ async fn start(context: &Context, name: &str, now: Instant) -> Result<(), OpenEr
 }
 
 /// Which life of the log its first record names.
-async fn first_incarnation(stream: &Stream<()>, name: &str) -> Result<Incarnation, OpenError> {
+pub(super) async fn first_incarnation(stream: &Stream<()>, name: &str) -> Result<Incarnation, OpenError> {
     match stream.get_raw_message(1).await {
         Ok(message) => incarnation_of(&message.payload).ok_or_else(|| OpenError::NotALog { stream: name.to_owned() }),
         Err(error) if error.kind() == RawMessageErrorKind::NoMessageFound => Err(Broken::Missing(Seq(1)).into()),
@@ -186,7 +202,7 @@ async fn first_incarnation(stream: &Stream<()>, name: &str) -> Result<Incarnatio
 }
 
 /// What a new stream is made with.
-fn configuration(settings: &JetStreamSettings) -> Config {
+pub(super) fn configuration(settings: &JetStreamSettings) -> Config {
     Config {
         name: settings.stream.clone(),
         subjects: vec![subject(&settings.stream)],
@@ -210,7 +226,7 @@ fn configuration(settings: &JetStreamSettings) -> Config {
 
 /// Refuses a stream that could lose records or take what is not a record. Servers drop fields that they do not know, so
 /// a new stream is checked as well.
-fn check(found: &Config, settings: &JetStreamSettings) -> Result<(), OpenError> {
+pub(super) fn check(found: &Config, settings: &JetStreamSettings) -> Result<(), OpenError> {
     let differences = differences(found, settings);
     if !differences.is_empty() {
         return Err(OpenError::Configuration { stream: settings.stream.clone(), differences });
@@ -241,6 +257,10 @@ pub(super) fn differences(found: &Config, settings: &JetStreamSettings) -> Vec<S
         (found.mirror.is_none() && found.sources.is_none(), "it must have neither mirror nor sources"),
         (found.subject_transform.is_none(), "it must have no subject_transform"),
         (found.persist_mode != Some(PersistenceMode::Async), "persist_mode must not be async"),
+        (
+            !found.metadata.contains_key(RESTORING),
+            "it is being restored from an archive: let `tapelog log import` end, or run it again if it was interrupted",
+        ),
     ];
     rules.into_iter().filter(|(holds, _)| !holds).map(|(_, rule)| rule.to_owned()).collect()
 }

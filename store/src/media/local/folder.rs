@@ -13,6 +13,7 @@
 use std::fs::{self, File};
 use std::io::{self, Read as _, Seek as _, SeekFrom};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use async_trait::async_trait;
@@ -21,6 +22,7 @@ use base64::prelude::BASE64_STANDARD;
 use bytes::{Bytes, BytesMut};
 use futures::StreamExt as _;
 use futures::stream::{self, Stream};
+use parking_lot::Mutex;
 use s3s::checksum::ChecksumHasher;
 use s3s::crypto::{Checksum as _, Md5};
 use s3s::dto::{
@@ -52,6 +54,8 @@ pub(super) struct Folder {
     objects: PathBuf,
     /// Uploads that are not complete. On the file system of `objects`, so that they can be moved there.
     incoming: PathBuf,
+    /// Held while an object is put in its place, so that what an upload asks of the one before is still true then.
+    placing: Arc<Mutex<()>>,
 }
 
 /// What is kept of an object beside its bytes.
@@ -82,7 +86,7 @@ impl Folder {
             _ => fs::create_dir_all(&incoming)?,
         }
         File::open(root)?.sync_all()?;
-        Ok(Self { bucket, objects, incoming })
+        Ok(Self { bucket, objects, incoming, placing: Arc::default() })
     }
 
     /// The file of an object. Keys that are not plain relative paths are refused, so that no
@@ -146,16 +150,20 @@ impl Object {
         ETag::Strong(self.metadata.etag.clone())
     }
 
-    /// The conditions of a read that browsers and caches use.
-    fn check(&self, if_match: Option<&ETagCondition>, if_none_match: Option<&ETagCondition>) -> S3Result<()> {
-        let is_this = |condition: &ETagCondition| match condition {
+    /// Whether a condition names this state of the object.
+    fn is(&self, condition: &ETagCondition) -> bool {
+        match condition {
             ETagCondition::Any => true,
             ETagCondition::ETag(etag) => etag.weak_cmp(&self.etag()),
-        };
-        if if_match.is_some_and(|condition| !is_this(condition)) {
+        }
+    }
+
+    /// The conditions of a read that browsers and caches use.
+    fn check(&self, if_match: Option<&ETagCondition>, if_none_match: Option<&ETagCondition>) -> S3Result<()> {
+        if if_match.is_some_and(|condition| !self.is(condition)) {
             return Err(s3_error!(PreconditionFailed));
         }
-        if if_none_match.is_some_and(is_this) {
+        if if_none_match.is_some_and(|condition| self.is(condition)) {
             return Err(s3_error!(NotModified));
         }
         Ok(())
@@ -224,9 +232,6 @@ impl S3 for Folder {
 
     async fn put_object(&self, request: S3Request<PutObjectInput>) -> S3Result<S3Response<PutObjectOutput>> {
         let S3Request { mut input, trailing_headers, .. } = request;
-        if input.if_match.is_some() || input.if_none_match.is_some() {
-            return Err(s3_error!(NotImplemented, "this store takes no conditional uploads"));
-        }
         if input.content_type.as_ref().is_some_and(|value| value.len() > LONGEST_CONTENT_TYPE) {
             return Err(s3_error!(InvalidArgument, "the content type is longer than 1024 characters"));
         }
@@ -243,12 +248,17 @@ impl S3 for Folder {
             return Err(s3_error!(BadDigest));
         }
         let metadata = Metadata { content_type: input.content_type, etag: etag.clone() };
-        draft.publish(&metadata, path).await.map_err(|error| match error.kind() {
+        let condition = Condition { if_match: input.if_match, if_none_match: input.if_none_match };
+        let place = Place { path, condition, placing: Arc::clone(&self.placing) };
+        let published = draft.publish(&metadata, place).await.map_err(|error| match error.kind() {
             io::ErrorKind::IsADirectory | io::ErrorKind::NotADirectory => {
                 s3_error!(InvalidArgument, "this store cannot keep an object under the name of another")
             }
             _ => S3Error::internal_error(error),
         })?;
+        if !published {
+            return Err(s3_error!(PreconditionFailed));
+        }
         Ok(S3Response::new(PutObjectOutput { e_tag: Some(ETag::Strong(etag)), ..PutObjectOutput::default() }))
     }
 
@@ -267,6 +277,35 @@ impl S3 for Folder {
             _ => Ok(S3Response::new(DeleteObjectOutput::default())),
         }
     }
+}
+
+/// What must be true of the object that an upload replaces, at the moment when it does.
+struct Condition {
+    if_match: Option<ETagCondition>,
+    if_none_match: Option<ETagCondition>,
+}
+
+impl Condition {
+    fn holds(&self, path: &Path) -> io::Result<bool> {
+        if self.if_match.is_none() && self.if_none_match.is_none() {
+            return Ok(true);
+        }
+        match Object::open(path) {
+            Ok(object) => Ok(self.if_match.as_ref().is_none_or(|condition| object.is(condition))
+                && !self.if_none_match.as_ref().is_some_and(|condition| object.is(condition))),
+            Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) => {
+                Ok(self.if_match.is_none())
+            }
+            Err(error) => Err(error),
+        }
+    }
+}
+
+/// Where an upload goes.
+struct Place {
+    path: PathBuf,
+    condition: Condition,
+    placing: Arc<Mutex<()>>,
 }
 
 /// An upload that is not complete. Its file is removed unless it is published.
@@ -308,8 +347,9 @@ impl Draft {
         Ok(md5.finalize())
     }
 
-    /// Makes the upload the object at `path`. When this returns, it will survive a power cut.
-    async fn publish(mut self, metadata: &Metadata, path: PathBuf) -> io::Result<()> {
+    /// Makes the upload the object at its place, unless its condition does not hold, and says whether it did. When this
+    /// returns, the object will survive a power cut.
+    async fn publish(mut self, metadata: &Metadata, place: Place) -> io::Result<bool> {
         let metadata = serde_json::to_vec(metadata)?;
         let length = u32::try_from(metadata.len()).map_err(io::Error::other)?;
         self.writer.write_all(&metadata).await?;
@@ -319,10 +359,18 @@ impl Draft {
         self.writer.get_ref().sync_all().await?;
         let draft = self.path.clone();
         blocking(move || {
+            let Place { path, condition, placing } = place;
             let folder = path.parent().ok_or(io::ErrorKind::InvalidInput)?;
             make_folder(folder)?;
-            fs::rename(draft, &path)?;
-            File::open(folder)?.sync_all()
+            {
+                let _placing = placing.lock();
+                if !condition.holds(&path)? {
+                    return Ok(false);
+                }
+                fs::rename(draft, &path)?;
+            }
+            File::open(folder)?.sync_all()?;
+            Ok(true)
         })
         .await
     }

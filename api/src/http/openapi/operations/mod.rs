@@ -1,5 +1,7 @@
 //! What each operation does, in words: one entry for each operation of `ROUTES`.
 
+mod audit;
+mod delivery;
 mod flow;
 mod other;
 mod segment;
@@ -28,6 +30,17 @@ pub struct Described {
     pub answers: &'static [Answer],
     /// Whether it can be refused with 409.
     pub conflicts: bool,
+    /// What a write makes of an `Idempotency-Key`.
+    pub repetition: Repetition,
+}
+
+/// What a write makes of an `Idempotency-Key`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Repetition {
+    /// A repetition is answered as the first request was.
+    Recognised,
+    /// The header is ignored; the text says why.
+    Unknown,
 }
 
 /// A schema, made when it is asked for.
@@ -102,16 +115,27 @@ const PLAIN: Described = Described {
     body: None,
     answers: DONE,
     conflicts: false,
+    repetition: Repetition::Recognised,
 };
 
 /// A body that may be left out.
 const OPTIONAL_STORAGE: Option<Body> =
     Some(Body { required: false, media_type: "application/json", schema: Some(of::<body::storage::StorageBody>) });
+const OPTIONAL_REDELIVERY: Option<Body> =
+    Some(Body { required: false, media_type: "application/json", schema: Some(of::<body::delivery::RedeliveryBody>) });
 const TOKEN_FORM: Option<Body> =
     Some(Body { required: true, media_type: "application/x-www-form-urlencoded", schema: Some(of::<TokenForm>) });
 
 /// Every operation, by the template of its path.
 pub fn operations() -> impl Iterator<Item = &'static (&'static str, Described)> {
-    let all = [service::OPERATIONS, source::OPERATIONS, flow::OPERATIONS, segment::OPERATIONS, other::OPERATIONS];
+    let all = [
+        service::OPERATIONS,
+        delivery::OPERATIONS,
+        source::OPERATIONS,
+        flow::OPERATIONS,
+        segment::OPERATIONS,
+        audit::OPERATIONS,
+        other::OPERATIONS,
+    ];
     all.into_iter().flatten()
 }

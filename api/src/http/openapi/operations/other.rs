@@ -6,7 +6,7 @@ use super::super::parameters::*;
 use super::super::schemas::{
     CollectionDocument, FlowDocument, SourceCollectionDocument, SourceDocument, TagCount, TagValueCount,
 };
-use super::{Answer, Described, LISTING, PLAIN, TOKEN_FORM, json, of};
+use super::{Answer, Described, LISTING, PLAIN, Repetition, TOKEN_FORM, json, of};
 use crate::http::route::Verb::{Delete, Get, Post, Put};
 use crate::http::{account, body, token};
 
@@ -117,8 +117,10 @@ pub const OPERATIONS: &[(&str, Described)] = &[
             id: "grant-token",
             tag: "Accounts",
             summary: "Trade credentials for an access token",
-            text: "The grants `client_credentials` and `refresh_token` of OAuth 2 (RFC 6749).",
+            text: "The grants `client_credentials` and `refresh_token` of OAuth 2 (RFC 6749). Each grants another token: \
+                an `Idempotency-Key` is ignored.",
             body: TOKEN_FORM,
+            repetition: Repetition::Unknown,
             answers: &[Answer::Json(200, "The token.", of::<token::TokenResponse<'static>>)],
             ..PLAIN
         },
@@ -153,7 +155,10 @@ pub const OPERATIONS: &[(&str, Described)] = &[
             id: "create-account",
             tag: "Accounts",
             summary: "Make an account",
+            text: "An `Idempotency-Key` is ignored, since the log would need a digest of the password to know the request \
+                again. A repetition is refused with 409.",
             body: json::<body::account::AccountMembers>(),
+            repetition: Repetition::Unknown,
             answers: &[Answer::Json(201, "The account.", of::<account::AccountView<'static>>)],
             conflicts: true,
             ..PLAIN
@@ -177,8 +182,10 @@ pub const OPERATIONS: &[(&str, Described)] = &[
             id: "put-account",
             tag: "Accounts",
             summary: "Change an account",
-            text: "What is absent stays.",
+            text: "What is absent stays. An `Idempotency-Key` is ignored, since the log would need a digest of the \
+                password to know the request again.",
             body: json::<body::account::AccountMembers>(),
+            repetition: Repetition::Unknown,
             answers: &[Answer::Json(200, "The account.", of::<account::AccountView<'static>>)],
             ..PLAIN
         },
@@ -211,7 +218,9 @@ pub const OPERATIONS: &[(&str, Described)] = &[
             id: "create-token",
             tag: "Accounts",
             summary: "Give out a token",
+            text: "An `Idempotency-Key` is ignored, since the secret cannot be told twice: a repetition gives out another.",
             body: json::<body::account::TokenMembers>(),
+            repetition: Repetition::Unknown,
             answers: &[Answer::Json(
                 201,
                 "The token, with its secret, which is told this once.",
@@ -233,6 +242,35 @@ pub const OPERATIONS: &[(&str, Described)] = &[
             summary: "Who tried to log in, the latest first",
             query: &[&SINCE, &LIMIT, &PAGE],
             answers: &[Answer::Page("Entries.", of::<crate::auth::Entry>, LISTING)],
+            ..PLAIN
+        },
+    ),
+    (
+        "/events",
+        Described {
+            verb: Get,
+            id: "follow-events",
+            tag: "Events",
+            summary: "Follow what happens, as server-sent events",
+            text: "Each event has the name of its kind, an id, and as data the body that a webhook would be sent. The stream \
+                may end at any time, as when the server stops or its reader is too slow; whoever comes back with \
+                `Last-Event-ID`, as browsers do by themselves, goes on with the next event, on any server of the store. \
+                Comments show that the stream stands; an id comes with each, which is as far as the log was read.",
+            query: &[
+                &EVENTS,
+                &FLOW_IDS,
+                &SOURCE_IDS,
+                &FLOW_COLLECTED_BY,
+                &SOURCE_COLLECTED_BY,
+                &ACCEPT_GET_URLS,
+                &ACCEPT_STORAGE_IDS,
+                &PRESIGNED,
+                &VERBOSE_STORAGE,
+                &OBJECT_TIMERANGE,
+                &LAST_EVENT_ID,
+                &FROM_EVENT,
+            ],
+            answers: &[Answer::Other("Events, without end.", "text/event-stream")],
             ..PLAIN
         },
     ),
@@ -266,7 +304,40 @@ pub const OPERATIONS: &[(&str, Described)] = &[
             id: "get-projections",
             tag: "Operations",
             summary: "How far the tables are",
+            text: "With the verification or rebuild under way, and what the last one came to.",
             answers: &[Answer::Other("The position, and how far behind the log it is.", "application/json")],
+            ..PLAIN
+        },
+    ),
+    (
+        "/admin/verify",
+        Described {
+            verb: Post,
+            id: "verify-tables",
+            tag: "Operations",
+            summary: "Compare tables and checkpoint with the log",
+            text: "Answers with lines of JSON while it goes on: `progress`, and at the end `report` or `failed`. It goes on \
+                when nobody listens. Only one verification or rebuild can be under way; the problem says which one is.",
+            answers: &[Answer::Other("Lines of JSON.", "application/x-ndjson")],
+            conflicts: true,
+            repetition: Repetition::Unknown,
+            ..PLAIN
+        },
+    ),
+    (
+        "/admin/rebuild",
+        Described {
+            verb: Post,
+            id: "rebuild-tables",
+            tag: "Operations",
+            summary: "Build the tables anew from the log, compare, and use them",
+            text: "Requests go on meanwhile. Answers with lines of JSON: `progress`, and at the end `rebuilt` or `failed`. It \
+                goes on when nobody listens. Tables that differ from the log are replaced as equal ones are, and the \
+                report names the first difference. Only one verification or rebuild can be under way; the problem \
+                says which one is.",
+            answers: &[Answer::Other("Lines of JSON.", "application/x-ndjson")],
+            conflicts: true,
+            repetition: Repetition::Unknown,
             ..PLAIN
         },
     ),

@@ -4,7 +4,7 @@ use tapelog_events::{TagValue, Tags};
 
 use super::super::parameters::*;
 use super::super::schemas::{ObjectDocument, SegmentDocument};
-use super::{Answer, Body, Described, LISTING, OPTIONAL_STORAGE, PLAIN, SEGMENTS, json, of};
+use super::{Answer, Body, Described, LISTING, OPTIONAL_STORAGE, PLAIN, Repetition, SEGMENTS, json, of};
 use crate::http::route::Verb::{Delete, Get, Post, Put};
 use crate::http::{body, deletion, segment, storage, trash};
 
@@ -220,10 +220,12 @@ pub const OPERATIONS: &[(&str, Described)] = &[
             id: "put-object-content",
             tag: "Objects",
             summary: "Upload the bytes of an object",
-            text: "Through this server, for clients that do not reach the object storage.",
+            text: "Through this server, for clients that do not reach the object storage. The same bytes can be stored \
+                again, so that an `Idempotency-Key` is ignored.",
             body: Some(Body { required: true, media_type: "*/*", schema: None }),
             answers: &[Answer::Empty(201, "They are stored.")],
             conflicts: true,
+            repetition: Repetition::Unknown,
             ..PLAIN
         },
     ),

@@ -1,0 +1,121 @@
+//! Publishes attempts, many in one message.
+
+use std::time::Duration;
+
+use async_nats::HeaderMap;
+use prometheus_client::metrics::counter::Counter;
+use tapelog_store::log::Unreachable;
+use tapelog_store::log::jetstream::Connection;
+use tapelog_store::stream::{Stream, StreamSettings};
+use tokio::sync::mpsc;
+use tokio::time::{Instant, sleep, timeout_at};
+use tokio_util::sync::CancellationToken;
+use tracing::{info, warn};
+
+use super::{AttemptRow, batch, subject};
+
+/// How long attempts gather for one message.
+const GATHERING: Duration = Duration::from_millis(250);
+/// How many attempts one message holds at most.
+const MOST: usize = 128;
+/// No attempt takes more bytes, whatever its receiver said.
+const ROW_BYTES: usize = 4096;
+/// How long to wait until what could not be published is tried again. Meanwhile the queue fills.
+const PAUSE: Duration = Duration::from_secs(1);
+
+/// Publishes what comes, until it is to stop and nothing is left.
+pub async fn write(
+    connection: Connection,
+    settings: StreamSettings,
+    mut rows: mpsc::Receiver<AttemptRow>,
+    lost: Counter,
+    stop: CancellationToken,
+) {
+    let mut publisher = Publisher::new(connection, settings);
+    while let Some(gathered) = gather(&mut rows, publisher.most(), &stop).await {
+        while !publisher.publish(&gathered).await {
+            if stop.is_cancelled() {
+                lost.inc_by(gathered.len() as u64);
+                break;
+            }
+            // Once more after the end is asked for.
+            stop.run_until_cancelled(sleep(PAUSE)).await;
+        }
+    }
+}
+
+/// The attempts that come within a while after the first, or at once before the end. `None` when all have been taken.
+async fn gather(
+    rows: &mut mpsc::Receiver<AttemptRow>,
+    most: usize,
+    stop: &CancellationToken,
+) -> Option<Vec<AttemptRow>> {
+    let mut gathered = Vec::new();
+    let fill = async {
+        let mut count = rows.recv_many(&mut gathered, most).await;
+        let due = Instant::now() + GATHERING;
+        while count > 0 && gathered.len() < most {
+            let room = most - gathered.len();
+            count = timeout_at(due, rows.recv_many(&mut gathered, room)).await.unwrap_or(0);
+        }
+    };
+    if stop.run_until_cancelled(fill).await.is_none() {
+        rows.close();
+        // Nothing waits any more: what is there is taken, and then nothing.
+        let room = most.saturating_sub(gathered.len());
+        if room > 0 {
+            rows.recv_many(&mut gathered, room).await;
+        }
+    }
+    (!gathered.is_empty()).then_some(gathered)
+}
+
+struct Publisher {
+    connection: Connection,
+    settings: StreamSettings,
+    subject: String,
+    stream: Option<Stream>,
+    failing: bool,
+}
+
+impl Publisher {
+    fn new(connection: Connection, settings: StreamSettings) -> Self {
+        Self { connection, subject: subject(&settings.name), settings, stream: None, failing: false }
+    }
+
+    /// How many attempts the server takes in one message.
+    fn most(&self) -> usize {
+        (self.connection.client().server_info().max_payload / ROW_BYTES).clamp(1, MOST)
+    }
+
+    /// Publishes attempts. Repeating it does no harm: an attempt has one place in the table.
+    async fn publish(&mut self, rows: &[AttemptRow]) -> bool {
+        // The client would keep the message until there is a connection again, and every repetition of it.
+        let published = self.connection.is_connected() && match self.try_publish(rows).await {
+            Ok(()) => true,
+            Err(error) => {
+                if !self.failing {
+                    let error = &error as &dyn std::error::Error;
+                    warn!(error, "attempts at delivery cannot be published to the delivery log");
+                }
+                self.stream = None;
+                false
+            }
+        };
+        if published && self.failing {
+            info!("attempts at delivery are published again");
+        }
+        self.failing = !published;
+        published
+    }
+
+    async fn try_publish(&mut self, rows: &[AttemptRow]) -> Result<(), Unreachable> {
+        let stream = match self.stream.take() {
+            Some(stream) => stream,
+            None => Stream::open(&self.connection, &self.settings).await?,
+        };
+        let stream = self.stream.insert(stream);
+        stream.publish(self.subject.clone(), HeaderMap::new(), batch::encode(rows)).await?;
+        Ok(())
+    }
+}
