@@ -6,6 +6,7 @@ use std::time::{Duration, SystemTime};
 use anyhow::{Context, Result};
 use tapelog_events::{Instant, Timestamp};
 use tapelog_projections::checkpoint::{Checkpoints, Written, open_tables};
+use tapelog_projections::history::as_of::AsOf;
 use tapelog_projections::history::{Historian, open_history};
 use tapelog_projections::{Live, Projector};
 use tapelog_store::guard::Guard;
@@ -22,8 +23,8 @@ use tokio::task::{JoinHandle, JoinSet};
 use tokio_util::sync::CancellationToken;
 use url::Url;
 
-use crate::archive::{self, Keeper};
 use crate::admin::{self, Administration};
+use crate::archive::{self, Keeper};
 use crate::audit::Signer;
 use crate::auth::{self, AuthParts, AuthTasks, Authenticator, MasterKey, Vault};
 use crate::claim::Claim;
@@ -263,7 +264,11 @@ impl Node {
             projector: projector.status(),
             maintenance: maintainer.state(),
             log: Arc::new(log.log.clone()),
-            past: Arc::new(LogPast { log: log.log.clone(), history: history.clone() }),
+            past: Arc::new(LogPast {
+                log: log.log.clone(),
+                history: history.clone(),
+                as_of: AsOf::new(history.clone(), Arc::new(log.log.clone()), Arc::clone(&live)),
+            }),
             incarnation,
             events,
             deliveries: Arc::new(deliveries),
@@ -415,15 +420,14 @@ pub(crate) async fn store_checkpoint(
 
 /// The hosts and ports that the store itself uses: nobody may have it post there.
 fn own_hosts(settings: &Settings) -> Vec<(String, u16)> {
-    let nats = settings.nats.url.iter().flat_map(|urls| urls.split(','));
-    let storage = settings.storage_backends().filter_map(|backend| backend.endpoint.as_deref());
-    let urls = nats.chain(storage).chain(settings.public_url.as_deref());
-    let place = |url: &str| {
-        let url = Url::parse(url.trim()).ok()?;
-        let port = url.port_or_known_default().unwrap_or(NATS_PORT);
-        Some((url.host_str()?.to_owned(), port))
+    let nats = settings.nats.url.iter().flat_map(|urls| urls.split(',')).map(str::trim);
+    let nats = nats.map(|url| if url.contains("://") { url.to_owned() } else { format!("nats://{url}") });
+    let storage = settings.storage_backends().filter_map(|backend| backend.endpoint.clone());
+    let place = |url: String| {
+        let url = Url::parse(&url).ok()?;
+        Some((url.host_str()?.to_owned(), url.port_or_known_default().unwrap_or(NATS_PORT)))
     };
-    urls.filter_map(place).collect()
+    nats.chain(storage).chain(settings.public_url.clone()).filter_map(place).collect()
 }
 
 /// How long things are kept. What clients were promised is kept, whatever the settings say.

@@ -41,7 +41,9 @@ pub(crate) fn put_dead_letter(state: &State, letter: &DeadLetter) -> Decision {
     if registry.webhooks.get(&letter.webhook_id).is_none() || (letter.redelivery.is_some() && !is_known) {
         return Decision::nothing();
     }
-    Decision::done(vec![Event::DeadLettered(DeadLettered { letter: DeadLetter { redelivery: None, ..letter.clone() } })])
+    Decision::done(vec![Event::DeadLettered(DeadLettered {
+        letter: DeadLetter { redelivery: None, ..letter.clone() },
+    })])
 }
 
 pub(crate) fn redeliver(

@@ -1,10 +1,11 @@
 //! A JetStream key-value bucket: small things that nodes must agree on, each changed by compare-and-set.
 
+use std::future::IntoFuture;
 use std::time::Duration;
 
 use async_nats::jetstream::context::ContextBuilder;
-use async_nats::jetstream::kv::{Config, CreateErrorKind, Operation, Store, UpdateErrorKind};
-use async_nats::jetstream::stream::StorageType;
+use async_nats::jetstream::kv::{Config, CreateErrorKind, Store, UpdateErrorKind};
+use async_nats::jetstream::stream::{InfoError, StorageType};
 use bytes::Bytes;
 use futures::TryStreamExt;
 use tokio::time::timeout;
@@ -92,8 +93,7 @@ impl Bucket {
     /// When the server cannot be asked.
     pub async fn get(&self, key: &str) -> Result<Option<(Bytes, Revision)>, Unreachable> {
         let entry = self.answer(1, self.store.entry(key)).await?.map_err(unreachable)?;
-        let put = entry.filter(|entry| entry.operation == Operation::Put);
-        Ok(put.map(|entry| (entry.value, Revision(entry.revision))))
+        Ok(entry.map(|entry| (entry.value, Revision(entry.revision))))
     }
 
     /// Puts a value under a key, if what is expected stands there.
@@ -117,12 +117,14 @@ impl Bucket {
         }
     }
 
-    /// Takes away what stands under a key, whatever that is.
+    /// Takes away what stands under a key, whatever that is, and leaves no trace of it.
     ///
     /// # Errors
     /// When no answer came; it may be gone, or go later.
     pub async fn delete(&self, key: &str) -> Result<(), Unreachable> {
-        self.answer(1, self.store.purge(key)).await?.map_err(unreachable)
+        let purge = self.store.stream.purge().filter(format!("{}{key}", self.store.prefix));
+        self.answer(1, purge.into_future()).await?.map_err(unreachable)?;
+        Ok(())
     }
 
     /// Every key under which a value stands.
@@ -130,8 +132,14 @@ impl Bucket {
     /// # Errors
     /// When the server cannot be asked.
     pub async fn keys(&self) -> Result<Vec<String>, Unreachable> {
-        let keys = async { self.store.keys().await.map_err(unreachable)?.try_collect().await.map_err(unreachable) };
-        self.answer(REQUESTS, keys).await?
+        // Reading what is in it, as the client does to find its keys, would wait long for keys that change meanwhile.
+        let prefix = &self.store.prefix;
+        let keys = async {
+            let subjects = self.store.stream.info_with_subjects(format!("{prefix}>")).await?;
+            let keys = subjects.map_ok(|(subject, _)| subject.strip_prefix(prefix).unwrap_or(&subject).to_owned());
+            keys.try_collect().await
+        };
+        self.answer(REQUESTS, keys).await?.map_err(|error: InfoError| unreachable(error))
     }
 
     /// Waits for so many answers, unless there is no connection: the client would keep the request for later.

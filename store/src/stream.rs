@@ -7,7 +7,7 @@ use async_nats::jetstream::consumer::DeliverPolicy;
 use async_nats::jetstream::consumer::pull::OrderedConfig;
 use async_nats::jetstream::context::{Context, ContextBuilder, PublishError};
 use async_nats::jetstream::message::Message;
-use async_nats::jetstream::stream::{Config, DiscardPolicy, RetentionPolicy, Stream as Handle, StorageType};
+use async_nats::jetstream::stream::{Config, DiscardPolicy, RetentionPolicy, StorageType, Stream as Handle};
 use bytes::Bytes;
 use futures::StreamExt;
 use futures::stream::BoxStream;
@@ -73,9 +73,7 @@ impl Stream {
     /// # Errors
     /// When the server cannot be asked, or does not make such a stream.
     pub async fn open(connection: &Connection, settings: &StreamSettings) -> Result<Self, Unreachable> {
-        let context = ContextBuilder::new()
-            .timeout(settings.request_timeout)
-            .build(connection.client().clone());
+        let context = ContextBuilder::new().timeout(settings.request_timeout).build(connection.client().clone());
         context.create_or_update_stream(configuration(settings)).await.map_err(unreachable)?;
         let handle = context.get_stream_no_info(&settings.name).await.map_err(unreachable)?;
         let request_timeout = settings.request_timeout;

@@ -12,8 +12,8 @@ use aws_sdk_s3::presigning::PresigningConfig;
 use bytes::Bytes;
 use reqwest::{Client, Method, StatusCode};
 use tapelog_store::media::{
-    Addressing, Conditional, Expected, FetchError, FetchSettings, Fetcher, LocalCredentials, LocalS3, LocalS3Error, LocalS3Settings,
-    MediaError, MediaMetrics, MediaStore, S3Settings, Secret, object_key,
+    Addressing, Conditional, Expected, FetchError, FetchSettings, Fetcher, LocalCredentials, LocalS3, LocalS3Error,
+    LocalS3Settings, MediaError, MediaMetrics, MediaStore, S3Settings, Secret, object_key,
 };
 use tempfile::TempDir;
 use tokio::io::AsyncWriteExt as _;

@@ -85,7 +85,7 @@ async fn webhook(api: &Api) -> Value {
     api.post("/service/webhooks", &body).await.expect(201).json()
 }
 
-/// A webhook whose receiver has refused an event for good, and has gone since: its path, and the event.
+/// A disabled webhook whose receiver has refused an event for good: its path, and the event.
 async fn dead_letter(api: &Api) -> (String, String) {
     let (receiver, id) = (Receiver::start().await, new_id());
     receiver.respond_with(Reply::Status(400));
@@ -96,8 +96,11 @@ async fn dead_letter(api: &Api) -> (String, String) {
     let event = eventually("an event is refused for good", PATIENCE, async || {
         let letters = api.read(&format!("{path}/dead-letters")).await;
         Some(letters[0]["event"].as_str()?.to_owned())
-    });
-    (path, event.await)
+    })
+    .await;
+    // Nothing is delivered to it any more, so that only what is asked for changes anything.
+    api.put(&path, &with(webhook, "status", json!("disabled"))).await.expect(201);
+    (path, event)
 }
 
 async fn account(api: &Api) -> String {

@@ -4,6 +4,7 @@
 
 mod audit;
 mod archive;
+mod as_of;
 mod auth;
 mod bad_input;
 mod crash;
@@ -11,6 +12,7 @@ mod deletion;
 mod deliveries;
 mod delivery;
 mod extensions;
+mod feeds;
 mod idempotency;
 mod implementers;
 mod init_objects;

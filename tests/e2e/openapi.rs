@@ -47,7 +47,9 @@ async fn each_path_has_the_methods_that_are_described_and_no_others() {
         }
         for method in &described {
             let method: Method = method.to_uppercase().parse().unwrap();
-            let answer = Answer::to(api.request(method, &filled(template))).await;
+            // The one answer without end is asked for in a way that is refused.
+            let query = if template == "/events" { "?from=nowhere" } else { "" };
+            let answer = Answer::to(api.request(method, &format!("{}{query}", filled(template)))).await;
             let unknown = answer.status == 404 && answer.body.windows(15).any(|text| text == b"not a path of t");
             assert!(answer.status < 500 && !unknown, "{answer}");
         }

@@ -44,7 +44,8 @@ async fn webhooks_are_listed_by_url_in_pages_and_found_by_tags() {
 async fn a_webhook_that_can_never_be_delivered_to_is_refused() {
     let server = Server::start().await;
     let api = server.api();
-    let webhook = json!({ "url": "https://receiver.example/", "events": [], "api_key_name": "X-Key", "api_key_value": "k" });
+    let webhook =
+        json!({ "url": "https://receiver.example/", "events": [], "api_key_name": "X-Key", "api_key_value": "k" });
     let created = api.post(PATH, &webhook).await.expect(201).json();
     let path = format!("{PATH}/{}", created["id"].as_str().unwrap());
     let put = with(with(webhook, "id", created["id"].clone()), "status", json!("created"));

@@ -130,7 +130,9 @@ impl Claimant {
             let given_up = Lease { term: tenure.term, holder: None };
             match self.bucket.put(KEY, encode(&given_up), Expected::Revision(revision)).await {
                 Ok(_) => info!(term = tenure.term, "this node has given up its lease"),
-                Err(error) => warn!(error = &error as &dyn std::error::Error, "the lease was not given up, and will expire"),
+                Err(error) => {
+                    warn!(error = &error as &dyn std::error::Error, "the lease was not given up, and will expire")
+                }
             }
         }
     }

@@ -92,6 +92,19 @@ impl<L: Log> Office<L> {
         }
     }
 
+    /// Lets a request that is under way end, so that it is not repeated; but not for long once nothing more is to be done.
+    pub async fn finish<T>(&self, request: impl Future<Output = T>, stopping: &CancellationToken) -> Result<T, Ended> {
+        let grace = async {
+            stopping.cancelled().await;
+            sleep(self.parts.settings.stop_grace).await;
+        };
+        tokio::select! {
+            biased;
+            answer = request => Ok(answer),
+            () = grace => Err(Ended),
+        }
+    }
+
     /// Waits until this node's tables hold a record.
     pub async fn applied(&self, seq: Seq, stopping: &CancellationToken) -> Result<(), Ended> {
         let mut applied = self.parts.directory.applied();

@@ -11,6 +11,7 @@ use tapelog_store::log::Unreachable;
 use tokio::sync::{Semaphore, SemaphorePermit, watch};
 use tokio::time::{Instant as Clock, sleep_until};
 use tracing::{debug, warn};
+use uuid::Uuid;
 
 use crate::lease::Tenure;
 
@@ -25,8 +26,8 @@ const AT_ONCE: usize = 16;
 pub(crate) struct Stored {
     /// The next event to be considered.
     pub next: EventPosition,
-    /// The last replay that was begun.
-    pub replay: Option<CommitId>,
+    /// The commit that asked for the last replay that was begun.
+    pub replay: Option<Uuid>,
     /// Since when its receiver fails.
     pub failing: Option<Failing>,
     /// Whether it was found to be ahead of the log, so that nobody knows what it means.
@@ -83,7 +84,8 @@ impl Progress {
     }
 
     fn stored(&self, term: u64) -> Stored {
-        Stored { next: self.next, replay: self.replay, failing: self.failing, ahead_of_log: false, term }
+        let replay = self.replay.map(|id| *id.as_uuid());
+        Stored { next: self.next, replay, failing: self.failing, ahead_of_log: false, term }
     }
 
     /// Whether what a repetition would show to the receiver, or to people, has changed.
@@ -94,7 +96,7 @@ impl Progress {
 
 impl From<Stored> for Progress {
     fn from(Stored { next, replay, failing, ahead_of_log: _, term: _ }: Stored) -> Self {
-        Self { replay, failing, ..Self::at(next) }
+        Self { replay: replay.map(CommitId::from_uuid), failing, ..Self::at(next) }
     }
 }
 

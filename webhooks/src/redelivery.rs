@@ -16,7 +16,12 @@ use crate::recipient::Recipient;
 use crate::{AttemptResult, Lane, notices};
 
 /// Tries every dead letter of a webhook once that is asked for, until there is none.
-pub(crate) async fn redeliver<L: Log>(office: Arc<Office<L>>, tenure: Tenure, id: WebhookId, stopping: CancellationToken) {
+pub(crate) async fn redeliver<L: Log>(
+    office: Arc<Office<L>>,
+    tenure: Tenure,
+    id: WebhookId,
+    stopping: CancellationToken,
+) {
     let mut buffer = Vec::new();
     loop {
         let asked = office.parts.directory.to_redeliver();
@@ -62,7 +67,7 @@ async fn try_once<L: Log>(
                 }
                 let attempt = letter.attempts.saturating_add(1);
                 let post = recipient.post(office, &notice, attempt, Lane::Usual, buffer);
-                let tried = stopping.run_until_cancelled(post).await.ok_or(Ended)?;
+                let tried = office.finish(post, stopping).await?;
                 tried.map(|attempted| attempted.result).map_err(|unusable| unusable.to_string())
             }
         },

@@ -160,8 +160,7 @@ impl<L: Log> Reign<L> {
             self.office.parts.directory.to_redeliver().iter().map(|letter| letter.webhook_id).collect();
         for id in asked.intersection(&on) {
             if !busy.contains(&Duty::Redeliver(*id)) {
-                let redelivery =
-                    redeliver(Arc::clone(&self.office), self.tenure.clone(), *id, self.stopping.clone());
+                let redelivery = redeliver(Arc::clone(&self.office), self.tenure.clone(), *id, self.stopping.clone());
                 self.spawn(Duty::Redeliver(*id), redelivery);
             }
         }

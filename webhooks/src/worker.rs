@@ -9,7 +9,7 @@ use tapelog_commands::{Command, FailWebhook};
 use tapelog_events::{DeadLetter, Event, EventPosition, Failure, Record, Seq, WebhookId, WebhookStatus};
 use tapelog_store::log::{Log, Reader};
 use tokio::sync::watch;
-use tokio::time::{Instant as Clock, sleep, sleep_until};
+use tokio::time::{Instant as Clock, sleep_until};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::AbortOnDropHandle;
 use tracing::{error, info, warn};
@@ -194,18 +194,8 @@ impl<L: Log> Worker<L> {
     async fn attempt(&mut self, notice: &Notice<'_>, number: u32) -> Result<Option<Attempted>, Ended> {
         let failures = self.progress.borrow().failing.map_or(0, |failing| failing.attempts);
         let lane = if failures < PROBED_AFTER { Lane::Usual } else { Lane::Probe };
-        let grace = self.office.parts.settings.stop_grace;
         let post = self.recipient.post(&self.office, notice, number, lane, &mut self.buffer);
-        // What is under way may end, so that it is not repeated.
-        let grace = async {
-            self.stopping.cancelled().await;
-            sleep(grace).await;
-        };
-        let attempted = tokio::select! {
-            biased;
-            attempted = post => attempted,
-            () = grace => return Err(Ended),
-        };
+        let attempted = self.office.finish(post, &self.stopping).await?;
         if let Ok(attempted) = &attempted {
             self.progress.send_modify(|progress| {
                 progress.at = Some(notice.at);

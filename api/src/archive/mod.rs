@@ -53,7 +53,9 @@ fn bucket<'a>(settings: &'a Settings, bucket: &str) -> Result<Bucket<'a>> {
         None => {
             let service = settings.storage_backends().find(|backend| backend.endpoint.is_some());
             let service = service.with_context(|| {
-                format!("bucket {bucket} is not one of tapelog's own, and media.endpoint names no S3 service with others")
+                format!(
+                    "bucket {bucket} is not one of tapelog's own, and media.endpoint names no S3 service with others"
+                )
             })?;
             MediaSettings { bucket: bucket.to_owned(), ..service.clone() }
         }
@@ -138,10 +140,15 @@ pub async fn recall(settings: &Settings, data: &DataFolder) -> Result<()> {
         // A bucket that is not there yet has no archive in it.
         Ok(None) | Err(OpenError::Place(PlaceError::Media(MediaError::NotFound { .. }))) => return Ok(()),
         Err(error) => {
-            return Err(error).context(format!("the archive at {place} cannot be asked whether there is a log already"));
+            return Err(error)
+                .context(format!("the archive at {place} cannot be asked whether there is a log already"));
         }
     };
-    tracing::info!(archive = place, seq = manifest.head().seq.0, "the archive tells of a log that this node did not know");
+    tracing::info!(
+        archive = place,
+        seq = manifest.head().seq.0,
+        "the archive tells of a log that this node did not know"
+    );
     jetstream::note(&data.log_marker(), &settings.nats.stream, manifest.incarnation, manifest.head().seq)?;
     Ok(())
 }

@@ -46,7 +46,8 @@ impl MasterKey {
     /// # Errors
     /// When one is no key.
     pub fn load_previous(settings: &[String]) -> Result<Vec<Self>> {
-        let parse = |text: &String| Self::parse(text).context("secrets.previous_keys must have 64 hexadecimal digits each");
+        let parse =
+            |text: &String| Self::parse(text).context("secrets.previous_keys must have 64 hexadecimal digits each");
         settings.iter().map(parse).collect()
     }
 
@@ -151,14 +152,14 @@ mod tests {
 
     #[test]
     fn what_is_sealed_opens_with_its_key_only_and_not_when_altered() {
-        let vault = vault(&MasterKey::random());
-        let mut sealed = vault.seal("Bearer ü");
-        assert_ne!(sealed, vault.seal("Bearer ü"));
-        assert_eq!(vault.open(&sealed).as_deref(), Ok("Bearer ü"));
+        let mine = vault(&MasterKey::random());
+        let mut sealed = mine.seal("Bearer ü");
+        assert_ne!(sealed, mine.seal("Bearer ü"));
+        assert_eq!(mine.open(&sealed).as_deref(), Ok("Bearer ü"));
         assert_eq!(vault(&MasterKey::random()).open(&sealed), Err(CannotOpen));
         *sealed.sealed.last_mut().unwrap() ^= 1;
-        assert_eq!(vault.open(&sealed), Err(CannotOpen));
-        assert_eq!(vault.open(&SealedSecret { sealed: vec![1; 5] }), Err(CannotOpen));
+        assert_eq!(mine.open(&sealed), Err(CannotOpen));
+        assert_eq!(mine.open(&SealedSecret { sealed: vec![1; 5] }), Err(CannotOpen));
     }
 
     #[test]

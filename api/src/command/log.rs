@@ -88,7 +88,8 @@ impl PlaceArgs {
     fn open(&self) -> Result<(String, Settings, DataFolder)> {
         let settings = self.settings.settings()?;
         let place = self.place.clone().or_else(|| settings.archive.place.clone());
-        let place = place.context("say where the archive is: a folder or s3://<bucket>/<prefix>, or set archive.place")?;
+        let place =
+            place.context("say where the archive is: a folder or s3://<bucket>/<prefix>, or set archive.place")?;
         let data = DataFolder::open(&settings.data)?;
         Ok((place, settings, data))
     }
@@ -168,7 +169,9 @@ async fn import(args: PlaceArgs) -> Result<ExitCode> {
     writeln!(out, "imported {restored} records; stream {} holds the archived log", settings.nats.stream)?;
     writeln!(out, "it ends at position {last} with hash {}, as archived at {}", head.hash, manifest.written_at)?;
     match known {
-        Seq::ZERO => writeln!(out, "this data folder knew nothing of the log, so nothing here tells whether it went on")?,
+        Seq::ZERO => {
+            writeln!(out, "this data folder knew nothing of the log, so nothing here tells whether it went on")?
+        }
         known => writeln!(out, "this data folder had noted record {known} as acknowledged, and the archive has it")?,
     }
     writeln!(

@@ -42,8 +42,7 @@ impl TablesDirectory {
                     Some(same) if *same == *webhook => same,
                     Some(_) | None => Arc::new(webhook.clone()),
                 };
-                known.webhooks =
-                    registry.webhooks.values().map(shared).map(|webhook| (webhook.id, webhook)).collect();
+                known.webhooks = registry.webhooks.values().map(shared).map(|webhook| (webhook.id, webhook)).collect();
                 known.webhooks_at = webhooks_at;
             }
             let dead_letters_at = Some(tables.changed(Listed::DeadLetters));

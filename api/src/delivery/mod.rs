@@ -7,7 +7,7 @@ mod reseal;
 use std::sync::Arc;
 use std::time::Duration;
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, ensure};
 use futures::future::BoxFuture;
 use prometheus_client::registry::Registry;
 use tapelog_events::{SealedSecret, WebhookId};
@@ -86,9 +86,10 @@ impl Delivery {
     /// Starts it.
     ///
     /// # Errors
-    /// When NATS does not keep what it needs, or the table of attempts cannot be opened.
+    /// When a setting makes no sense, NATS does not keep what it needs, or the table of attempts cannot be opened.
     pub async fn start(parts: DeliveryParts<'_>) -> Result<(Self, DeliveryTasks)> {
         let DeliveryParts { settings, nats, data, log, tail, sequencer, tables, render, vault, guard, stop } = parts;
+        ensure!(!settings.retry_seconds.is_empty(), "webhooks.retry_seconds must name a wait");
         let bucket = BucketSettings {
             name: format!("{}_WEBHOOKS", nats.stream),
             description: "How far a tapelog store has delivered to webhooks, and which node delivers".to_owned(),

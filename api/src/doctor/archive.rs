@@ -66,9 +66,11 @@ async fn stopped(place: &str, settings: &Settings, data: &DataFolder) -> anyhow:
             let advice = "set archive.place to a place of its own";
             Finding::fail(CHECK, format!("{place} holds the log {}, not {incarnation}", manifest.incarnation), advice)
         }
-        Some((_, Seq(known))) if known > archived.0 => {
-            Finding::warn(CHECK, format!("{found}; the log has {known} at least"), "start the server: it archives the rest")
-        }
+        Some((_, Seq(known))) if known > archived.0 => Finding::warn(
+            CHECK,
+            format!("{found}; the log has {known} at least"),
+            "start the server: it archives the rest",
+        ),
         _ => Finding::ok(CHECK, found),
     })
 }

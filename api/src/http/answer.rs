@@ -26,7 +26,7 @@ use super::dispatch::dispatch;
 use super::problem::Problem;
 use super::response::Response;
 use super::route::{Resource, Rule, Verb};
-use super::{body, content, cors, etag, metrics, position};
+use super::{as_of, body, content, cors, etag, metrics, position};
 use crate::auth::{self, Authenticator, Principal};
 use crate::telemetry;
 
@@ -160,9 +160,10 @@ where
     let not_allowed = || Problem::MethodNotAllowed { allow: resource.route().allow(|_| true) };
     let (verb, operation) = verb.zip(operation).ok_or_else(not_allowed)?;
     allow(&principal, operation.rule)?;
+    let as_of = as_of::asked(head.uri.query().unwrap_or_default(), &resource, verb)?;
     position::wait(app, &head.headers).await?;
     if let (Verb::Put, Resource::Content(object_id)) = (verb, &resource) {
-        let call = Call { app, head, body: Bytes::new(), id, principal: &principal };
+        let call = Call { app, head, body: Bytes::new(), id, principal: &principal, past: None };
         return content::put(&call, object_id, body).await;
     }
     let limits = &app.parts.limits;
@@ -174,9 +175,16 @@ where
         (Verb::Get | Verb::Delete, _) => body::Body::default(),
     };
     seen.received = body.bytes.len();
-    let call = Call { app, head, body: body.bytes.clone(), id, principal: &principal };
+    let call = Call { app, head, body: body.bytes.clone(), id, principal: &principal, past: None };
+    let answered = async {
+        let past = match as_of {
+            Some(moment) => Some(as_of::look_back(&call, &resource, &moment).await?),
+            None => None,
+        };
+        dispatch(&Call { past, ..call }, resource, verb).await
+    };
     let time = Duration::from_secs(limits.request_seconds);
-    timeout(time, dispatch(&call, resource, verb)).await.unwrap_or_else(|_| {
+    timeout(time, answered).await.unwrap_or_else(|_| {
         Err(match verb {
             Verb::Get => Problem::TooSlow { seconds: limits.request_seconds },
             // The log may have it, and whoever asked must not believe that nothing happened.

@@ -12,6 +12,7 @@ use tapelog_projections::{Direction, FlowFilter, FlowView, Paging, SortBy, Table
 use uuid::Uuid;
 
 use super::app::{App, AppParts};
+use super::as_of::PastTables;
 use super::limits;
 use super::position;
 use super::problem::Problem;
@@ -32,6 +33,8 @@ pub struct Call<'a> {
     pub id: &'a RequestId,
     /// Who asks.
     pub principal: &'a Principal,
+    /// The tables of the moment that is asked about, where that is not the present.
+    pub past: Option<PastTables>,
 }
 
 impl Call<'_> {
@@ -69,16 +72,27 @@ impl Call<'_> {
     /// # Errors
     /// Those of `query`.
     pub fn read(&self, query: impl FnOnce(&Tables) -> Result<Response, Problem>) -> Result<Response, Problem> {
-        let (seq, response) = self.app.parts.tables.read(|tables| (tables.position(), query(tables)));
+        let (seq, response) = self.look(|tables| (tables.position(), query(tables)));
         match response {
             Ok(response) => Ok(self.at(seq, response)),
             Err(problem) => Err(problem.seen_at(seq)),
         }
     }
 
+    /// Looks at the tables of the moment that is asked about.
+    pub fn look<R>(&self, query: impl FnOnce(&Tables) -> R) -> R {
+        match &self.past {
+            Some(past) => query(&past.tables),
+            None => self.app.parts.tables.read(query),
+        }
+    }
+
     /// An answer that is true at this position.
     pub fn at(&self, seq: Seq, mut response: Response) -> Response {
-        position::write(self.app.parts.incarnation, seq, response.headers_mut());
+        match &self.past {
+            Some(past) => position::write_text(&past.position, response.headers_mut()),
+            None => position::write(self.app.parts.incarnation, seq, response.headers_mut()),
+        }
         response
     }
 

@@ -7,11 +7,11 @@ use hyper::StatusCode;
 use schemars::JsonSchema;
 use serde::Serialize;
 use tapelog_commands::{Command, RedeliverDeadLetters, ReplayWebhook, ResolveDeadLetter};
+use tapelog_events::codec::decode;
 use tapelog_events::{
     DeadLetter, EventId, EventPosition, Failure, Incarnation, Instant, Notification, Permission, Resolution, Seq,
     WebhookId,
 };
-use tapelog_events::codec::decode;
 use tapelog_projections::history::Moment;
 use tapelog_projections::{Direction, InvalidCursor, Page};
 use tapelog_webhooks::{
@@ -382,7 +382,10 @@ pub async fn replay(call: &Call<'_>, webhook_id: WebhookId) -> Result<Response, 
     let point = body::delivery::read_replay(&call.body, incarnation)?;
     let from = first_event(call, point).await?;
     if from.seq > call.app.parts.tables.position() {
-        return Err(Problem::invalid(format!("from: nothing has happened at {} or later", EventId { incarnation, position: from })));
+        return Err(Problem::invalid(format!(
+            "from: nothing has happened at {} or later",
+            EventId { incarnation, position: from }
+        )));
     }
     let submitted = submit(call, Command::ReplayWebhook(ReplayWebhook { webhook_id, from })).await?;
     let document = ReplayDocument { from: EventId { incarnation, position: from }.to_string() };

@@ -5,8 +5,8 @@ use super::problem::Problem;
 use super::response::Response;
 use super::route::{BitRate, Part, Resource, Text, Verb};
 use super::{
-    account, audit, collection, content, deletion, delivery, events, flow, health, instance, metrics, object, openapi, profile, segment,
-    segment_tags, service, signing, source, storage, tags, token, trash, webhook,
+    account, audit, collection, content, deletion, delivery, events, flow, health, instance, metrics, object, openapi,
+    profile, segment, segment_tags, service, signing, source, storage, tags, token, trash, webhook,
 };
 
 /// Answers a request whose route has this verb.

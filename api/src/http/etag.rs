@@ -32,6 +32,7 @@ impl Tag {
         let mut hasher = Blake(blake3::Hasher::new());
         (call.app.telling, call.head.uri.path(), call.raw_query()).hash(&mut hasher);
         call.access().hash(&mut hasher);
+        call.past.as_ref().map(|past| past.version).hash(&mut hasher);
         version.hash(&mut hasher);
         Self::of_hash(&hasher.0.finalize())
     }

@@ -29,7 +29,15 @@ const STATUSES: [(&str, FlowStatus); 4] = [
 /// `GET /flows`.
 pub fn list(call: &Call<'_>) -> Result<Response, Problem> {
     let query = call.query()?;
-    let filter = FlowFilter {
+    page(call, &query, filter(&query)?)
+}
+
+/// The Flows that a query asks for.
+///
+/// # Errors
+/// [`Problem::Invalid`], naming the parameter.
+pub fn filter(query: &Query<'_>) -> Result<FlowFilter, Problem> {
+    Ok(FlowFilter {
         source_id: query.parsed("source_id")?,
         timerange: query.parsed("timerange")?,
         format: query.format()?,
@@ -37,14 +45,27 @@ pub fn list(call: &Call<'_>) -> Result<Response, Problem> {
         profile_id: query.parsed("profile_id")?,
         label: query.text("label")?.map(str::to_owned),
         status: query.choice("status", &STATUSES)?,
-        tags: tag_filter::parse(&query, "tag")?,
-        frame_width: pixels(&query, "frame_width")?,
-        frame_height: pixels(&query, "frame_height")?,
+        tags: tag_filter::parse(query, "tag")?,
+        frame_width: pixels(query, "frame_width")?,
+        frame_height: pixels(query, "frame_height")?,
         init_segments: query.boolean("init_segments")?,
         collected_by_ids: query.list("collected_by_ids")?,
         ..FlowFilter::default()
-    };
-    page(call, &query, filter)
+    })
+}
+
+/// Those of the Flows that a filter lets pass which the caller may read.
+pub fn readable(call: &Call<'_>, filter: FlowFilter) -> FlowFilter {
+    FlowFilter { access: call.access().clone(), ..filter }
+}
+
+/// What Flows are to be listed by.
+///
+/// # Errors
+/// [`Problem::Invalid`], naming the parameter.
+pub fn sort(query: &Query<'_>) -> Result<SortBy, Problem> {
+    let sorts = [("created", SortBy::Created), ("metadata_updated", SortBy::Updated), ("label", SortBy::Label)];
+    Ok(query.choice("sort_by", &sorts)?.unwrap_or_default())
 }
 
 /// A page of the Flows that a filter lets pass and the caller may read, as the rest of the query asks for them.
@@ -52,9 +73,8 @@ pub fn list(call: &Call<'_>) -> Result<Response, Problem> {
 /// # Errors
 /// [`Problem::Invalid`], naming the parameter.
 pub fn page(call: &Call<'_>, query: &Query<'_>, filter: FlowFilter) -> Result<Response, Problem> {
-    let filter = FlowFilter { access: call.access().clone(), ..filter };
-    let sorts = [("created", SortBy::Created), ("metadata_updated", SortBy::Updated), ("label", SortBy::Label)];
-    let sort = query.choice("sort_by", &sorts)?.unwrap_or_default();
+    let filter = readable(call, filter);
+    let sort = sort(query)?;
     let paging = call::paging(call, query)?;
     call.read(|tables| {
         let tag = Tag::of(call, tables.changed(Listed::Flows));

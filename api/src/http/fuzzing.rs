@@ -47,12 +47,7 @@ pub fn body(path: &str, body: &[u8]) -> bool {
         R::Accounts | R::Account(_) => taken(body::account::read(body)),
         R::AccountTokens(_) => taken(body::account::read_token(body)),
         // What is sent to these is nothing, or bytes that are passed on, or a form.
-        R::SourceRestore(_)
-        | R::FlowRestore(_)
-        | R::Ping(_)
-        | R::SigningSecret(_)
-        | R::Content(_)
-        | R::Token => false,
+        R::SourceRestore(_) | R::FlowRestore(_) | R::Ping(_) | R::SigningSecret(_) | R::Content(_) | R::Token => false,
         // These are only read or deleted.
         R::Root
         | R::StorageBackends
@@ -70,6 +65,9 @@ pub fn body(path: &str, body: &[u8]) -> bool {
         | R::TagValues(_)
         | R::Collection(_)
         | R::SourceCollection(_)
+        | R::Audit
+        | R::AuditExport
+        | R::AuditKey
         | R::Events
         | R::Me
         | R::AccountToken(_, _)

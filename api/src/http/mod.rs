@@ -14,6 +14,7 @@ mod access;
 mod account;
 mod answer;
 mod app;
+mod as_of;
 mod audit;
 mod backend;
 mod batch;

@@ -22,7 +22,7 @@ pub fn get(call: &Call<'_>, object_id: &ObjectId) -> Result<Response, Problem> {
     let urls = Urls::parse(call, &query)?;
     let flow_tags = tag_filter::parse(&query, "flow_tag")?;
     let paging = call::paging(call, &query)?;
-    let (seq, found) = call.app.parts.tables.read(|tables| {
+    let (seq, found) = call.look(|tables| {
         let access = call.access();
         let found = tables.object(object_id).filter(|object| object.is_readable(tables, access)).map(|object| {
             let first = object

@@ -1,5 +1,6 @@
 //! Headers of a page of a list (1.6).
 
+use std::borrow::Cow;
 use std::fmt::Write as _;
 
 use hyper::header::{HeaderName, HeaderValue, LINK};
@@ -8,6 +9,7 @@ use percent_encoding::{AsciiSet, CONTROLS, NON_ALPHANUMERIC, utf8_percent_encode
 use tapelog_events::TimeRange;
 use tapelog_projections::{Direction, Paging};
 
+use super::as_of;
 use super::call::Call;
 use super::query::decode_percent;
 use super::response::{self, Response};
@@ -47,7 +49,11 @@ impl Page<'_> {
         if let Some(next) = self.next {
             let path = call.head.uri.path();
             let path = path.strip_prefix(call.app.parts.base_path.as_str()).unwrap_or(path);
-            headers.insert(LINK, ascii(&link(&call.url(path), call.raw_query(), next)));
+            let query = match &call.past {
+                Some(past) => as_of::pinned(call.raw_query(), &past.position).into(),
+                None => Cow::Borrowed(call.raw_query()),
+            };
+            headers.insert(LINK, ascii(&link(&call.url(path), &query, next)));
             headers.insert(HeaderName::from_static("x-paging-nextkey"), ascii(next));
         }
     }

@@ -4,6 +4,7 @@ use bytes::Bytes;
 use futures::future::BoxFuture;
 use tapelog_events::{Instant, Seq};
 use tapelog_projections::Direction;
+use tapelog_projections::history::as_of::AsOf;
 use tapelog_projections::history::audit::{AuditError, AuditFilter, AuditPage, audit};
 use tapelog_projections::history::{History, Moment, ReadError, moment_at};
 use tapelog_store::log::{Log, Unreachable};
@@ -12,6 +13,9 @@ use tapelog_store::log::{Log, Unreachable};
 pub trait Past: Send + Sync {
     /// Where in the log everything happened.
     fn history(&self) -> &History;
+
+    /// The tables of the past.
+    fn as_of(&self) -> &AsOf;
 
     /// A record as it stands in the log.
     fn record(&self, seq: Seq) -> BoxFuture<'_, Result<Option<Bytes>, Unreachable>>;
@@ -35,11 +39,17 @@ pub struct LogPast<L> {
     pub log: L,
     /// Its history.
     pub history: History,
+    /// The tables of its past.
+    pub as_of: AsOf,
 }
 
 impl<L: Log> Past for LogPast<L> {
     fn history(&self) -> &History {
         &self.history
+    }
+
+    fn as_of(&self) -> &AsOf {
+        &self.as_of
     }
 
     fn record(&self, seq: Seq) -> BoxFuture<'_, Result<Option<Bytes>, Unreachable>> {

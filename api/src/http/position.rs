@@ -25,7 +25,12 @@ const LATER: Duration = Duration::from_secs(1);
 
 /// Says at which position an answer is true.
 pub fn write(incarnation: Incarnation, seq: Seq, headers: &mut HeaderMap) {
-    let value = HeaderValue::try_from(Position { incarnation, seq }.to_string());
+    write_text(&Position { incarnation, seq }.to_string(), headers);
+}
+
+/// The same of a position that may be one inside of a record.
+pub fn write_text(position: &str, headers: &mut HeaderMap) {
+    let value = HeaderValue::try_from(position);
     headers.insert(POSITION, value.expect("a UUID, a dot and digits are visible characters"));
 }
 
@@ -36,7 +41,7 @@ pub fn write(incarnation: Incarnation, seq: Seq, headers: &mut HeaderMap) {
 /// log, [`Problem::PositionNotReached`] where the tables do not get there in time.
 pub async fn wait(app: &App, headers: &HeaderMap) -> Result<(), Problem> {
     let Some(value) = headers.get(MIN_POSITION) else { return Ok(()) };
-    let wanted: Option<Position> = value.to_str().ok().and_then(|text| text.parse().ok());
+    let wanted = value.to_str().ok().and_then(record_of);
     let wanted = wanted.ok_or_else(|| {
         Problem::invalid("header TAMS-Min-Position: it has not the form of TAMS-Position, <incarnation>.<sequence>")
     })?;
@@ -47,6 +52,13 @@ pub async fn wait(app: &App, headers: &HeaderMap) -> Result<(), Problem> {
     }
     let reached = tables.wait_for(wanted.seq, WAIT).await;
     reached.map_err(|error| Problem::PositionNotReached { wanted, reached: error.applied })
+}
+
+/// The position of a record, of which a position may name some commits alone: then of all.
+fn record_of(text: &str) -> Option<Position> {
+    let commits = text.match_indices('.').nth(1).map(|(at, _)| text.split_at(at));
+    let (record, commits) = commits.unwrap_or((text, ".0"));
+    commits[1..].parse::<u32>().ok().and_then(|_| record.parse().ok())
 }
 
 /// Waits until the tables hold every record that the log has, whichever node wrote it.

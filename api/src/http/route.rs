@@ -409,8 +409,12 @@ mod tests {
     #[test]
     fn every_route_is_found_and_has_something_that_can_be_done() {
         for route in ROUTES {
-            let path =
-                route.template.replace("{name}", "a%2Fb").replace("{eventId}", &format!("{ID}.7.0.1")).replace("{account}", "ann").replace("{segment}", "o-1");
+            let path = route
+                .template
+                .replace("{name}", "a%2Fb")
+                .replace("{eventId}", &format!("{ID}.7.0.1"))
+                .replace("{account}", "ann")
+                .replace("{segment}", "o-1");
             let path: Vec<_> = path.split('/').map(|step| if step.starts_with('{') { ID } else { step }).collect();
             let path = path.join("/");
             assert_eq!(Resource::parse("", &path).unwrap().route(), route, "{path}");

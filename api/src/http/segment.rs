@@ -28,11 +28,7 @@ use super::write::submit;
 /// see. `tag.` filters, `include_tags` and `presigned_head` are extensions.
 pub async fn list(call: &Call<'_>, flow_id: FlowId) -> Result<Response, Problem> {
     let query = call.query()?;
-    let filter = SegmentFilter {
-        timerange: query.parsed("timerange")?,
-        object_id: object_id(&query)?,
-        tags: tag_filter::parse(&query, "tag")?,
-    };
+    let filter = filter(&query)?;
     let paging = call::paging(call, &query)?;
     let urls = Urls::parse(call, &query)?;
     let include = Include {
@@ -41,7 +37,7 @@ pub async fn list(call: &Call<'_>, flow_id: FlowId) -> Result<Response, Problem>
     };
 
     // What is on the page is copied out, so that writers do not wait while URLs are signed.
-    let (seq, tag, found) = call.app.parts.tables.read(|tables| {
+    let (seq, tag, found) = call.look(|tables| {
         let is_hidden = tables.flow(flow_id).is_some_and(|flow| !call.access().may_read(&flow.flow().tags));
         let tag = Tag::of(call, (is_hidden, tables.changed(Listed::Segments(flow_id)), urls.signed_at()));
         let found = match is_hidden {
@@ -64,6 +60,18 @@ pub async fn list(call: &Call<'_>, flow_id: FlowId) -> Result<Response, Problem>
     let page = Page { limit: paging.limit, next: found.page.next.as_deref(), listing: Some(listing) };
     page.write(call, response.headers_mut());
     Ok(call.at(seq, tag.mark(response)))
+}
+
+/// The segments that a query asks for.
+///
+/// # Errors
+/// [`Problem::Invalid`], naming the parameter.
+pub fn filter(query: &Query<'_>) -> Result<SegmentFilter, Problem> {
+    Ok(SegmentFilter {
+        timerange: query.parsed("timerange")?,
+        object_id: object_id(query)?,
+        tags: tag_filter::parse(query, "tag")?,
+    })
 }
 
 /// What is told of segments only where it is asked for.

@@ -15,6 +15,7 @@ use serde_json::{Value, json};
 use tapelog_commands::State;
 use tapelog_events::{Instant, Tags, Timestamp, WebhookId};
 use tapelog_projections::history::History;
+use tapelog_projections::history::as_of::AsOf;
 use tapelog_projections::{Live, Projector, Tables};
 use tapelog_store::guard::{Guard, Networks};
 use tapelog_store::log::memory::MemoryLog;
@@ -119,6 +120,8 @@ async fn app_on(log: Arc<MemoryLog>) -> App {
         Arc::new(Notifier::new(Arc::clone(&backends), Arc::clone(&tables))),
         &FeedSettings::default(),
     );
+    let history = History::open(folder.path()).unwrap();
+    let present = Arc::clone(&tables);
     App::new(AppParts {
         authenticator: Arc::new(authenticator),
         export_signer: Arc::new(Signer::new(&key)),
@@ -128,7 +131,11 @@ async fn app_on(log: Arc<MemoryLog>) -> App {
         projector: projector.status(),
         maintenance: tokio::sync::watch::channel(Default::default()).1,
         incarnation: log.incarnation(),
-        past: Arc::new(LogPast { log: MemoryLog::clone(&log), history: History::open(folder.path()).unwrap() }),
+        past: Arc::new(LogPast {
+            log: MemoryLog::clone(&log),
+            as_of: AsOf::new(history.clone(), Arc::clone(&log), Arc::clone(&present)),
+            history,
+        }),
         log,
         events,
         deliveries: Arc::new(NoDeliveries),

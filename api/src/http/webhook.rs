@@ -3,9 +3,10 @@
 use hyper::StatusCode;
 use schemars::JsonSchema;
 use serde::Serialize;
-use tapelog_commands::{Command, CreateWebhook, KeyChange, PutWebhook};
+use tapelog_commands::{Command, CreateWebhook, KeyChange, PutWebhook, Switch};
 use tapelog_events::{
-    Failure, FlowId, Notification, Outcome, Permission, SourceId, StorageId, Subscription, Tags, Verdict, Webhook, WebhookId, WebhookStatus,
+    Failure, FlowId, Notification, Outcome, Permission, SourceId, StorageId, Subscription, Tags, Verdict, Webhook,
+    WebhookId, WebhookStatus,
 };
 use tapelog_projections::{Paging, Tables, WebhookFilter};
 use url::Url;
@@ -161,7 +162,10 @@ async fn permit_receiver(call: &Call<'_>, url: &Url) -> Result<(), Problem> {
 /// `PUT /service/webhooks/{webhookId}`: 201, although nothing is created.
 pub async fn put(call: &Call<'_>, webhook_id: WebhookId) -> Result<Response, Problem> {
     let WebhookRequest { url, subscription, key, switch } = body::webhook::read(webhook_id, &call.body)?;
-    permit_receiver(call, &url).await?;
+    // One whose receiver may not be asked any more can be switched off as it is.
+    if switch == Switch::On {
+        permit_receiver(call, &url).await?;
+    }
     let key = match key {
         Key::Untold => KeyChange::Keep,
         Key::Value(value) => KeyChange::Set(call.app.parts.vault.seal(&value)),

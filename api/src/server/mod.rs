@@ -16,6 +16,7 @@ use std::time::Duration;
 
 use axum::Router;
 use axum::extract::Request;
+use hyper::Version;
 use hyper::body::Incoming;
 use hyper::header::{HOST, HeaderValue};
 use hyper::service::service_fn;
@@ -39,6 +40,8 @@ pub use tls::acceptor;
 
 /// How long answers that are under way may take once the server stops, or their connection has come of age.
 const DRAIN_TIMEOUT: Duration = Duration::from_secs(20);
+/// How long whoever reads an answer without end may take for what is on its way: it goes on elsewhere.
+const CUT_TIMEOUT: Duration = Duration::from_secs(1);
 /// How long to wait after an accept that failed, which means that sockets or memory have run out.
 const ACCEPT_RETRY: Duration = Duration::from_millis(100);
 /// How often an HTTP/2 client is asked whether it is still there, and how long it may take to say so.
@@ -54,9 +57,28 @@ const CONNECTION_WINDOW: u32 = 1024 * 1024;
 #[derive(Debug, Clone, Copy)]
 pub struct Remote(pub SocketAddr);
 
-/// Cancelled when a connection is to end: what would be answered for ever ends then. In the extensions of every request.
+/// The end of a connection, for answers that have none of their own. In the extensions of every request.
 #[derive(Debug, Clone, Default)]
-pub struct Closing(pub CancellationToken);
+pub struct Closing {
+    token: CancellationToken,
+    /// Whether nothing but such an answer can be under way.
+    endless: Arc<AtomicBool>,
+}
+
+impl Closing {
+    /// Begins an answer without end to a request of this version. It is to end when the token is cancelled.
+    pub fn begin(&self, version: Version) -> CancellationToken {
+        // Over HTTP/2 other answers may be under way on the same connection.
+        self.endless.store(version < Version::HTTP_2, Ordering::Relaxed);
+        self.token.clone()
+    }
+
+    /// Tells such answers to end, and says how long to wait for that and for all others.
+    fn close(&self) -> Duration {
+        self.token.cancel();
+        if self.endless.load(Ordering::Relaxed) { CUT_TIMEOUT } else { DRAIN_TIMEOUT }
+    }
+}
 
 /// What is counted of connections.
 #[derive(Debug, Clone, Default)]
@@ -207,9 +229,9 @@ impl Server {
             () = sleep(Duration::from_secs(self.limits.connection_seconds)) => {}
             () = self.stop.cancelled() => {}
         }
-        closing.0.cancel();
+        let patience = closing.close();
         connection.as_mut().graceful_shutdown();
-        match timeout(DRAIN_TIMEOUT, connection).await {
+        match timeout(patience, connection).await {
             Ok(ended) => ended,
             Err(_) => Err("the answers under way did not end in time".into()),
         }

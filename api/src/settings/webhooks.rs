@@ -18,7 +18,7 @@ pub struct WebhookSettings {
     pub connect_seconds: Amount,
     /// Seconds that a receiver may take to answer, with the time for the connection.
     pub request_seconds: Amount,
-    /// How many notifications are under way to one host at once.
+    /// How many notifications are under way to one host and port at once.
     pub per_host: usize,
     /// How many notifications are under way at once in all.
     pub at_once: usize,

@@ -1,5 +1,6 @@
 //! What is measured.
 
+mod as_of;
 mod bulk;
 mod case;
 mod footprint;
@@ -36,6 +37,8 @@ pub enum Scenario {
     Read,
     /// Filtered, sorted and unchanged listings, of few Flows and of many
     Listing,
+    /// The past beside the present
+    AsOf,
     /// Deliveries to webhooks
     Webhooks,
     /// Memory, disk and cold start
@@ -61,7 +64,7 @@ impl Scenario {
     pub async fn measure(self, bench: &mut Bench) -> Result<Option<Section>> {
         bench.progress.set_message(self.to_string());
         let needs_own_server =
-            matches!(self, Self::Listing | Self::Webhooks | Self::Footprint | Self::Replay | Self::Rebuild);
+            matches!(self, Self::Listing | Self::AsOf | Self::Webhooks | Self::Footprint | Self::Replay | Self::Rebuild);
         if needs_own_server && !bench.subject.is_own() {
             return Ok(None);
         }
@@ -70,6 +73,7 @@ impl Scenario {
             Self::Bulk => bulk::measure(bench).await,
             Self::Read => read::measure(bench).await,
             Self::Listing => listing::measure(bench).await,
+            Self::AsOf => as_of::measure(bench).await,
             Self::Webhooks => webhooks::measure(bench).await,
             Self::Footprint => footprint::measure(bench).await,
             Self::Replay => replay::measure(bench).await,

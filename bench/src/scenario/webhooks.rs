@@ -232,6 +232,8 @@ async fn deliver(
 
 /// Sends bodies to receivers, to each its share, one after the other.
 async fn post_bodies(receivers: &Receivers, loops: usize, bodies: Vec<Bytes>) -> Result<()> {
+    // Only the first of several rounds finds none installed.
+    rustls::crypto::ring::default_provider().install_default().ok();
     let http = reqwest::Client::builder().no_proxy().build()?;
     let mut tasks = JoinSet::new();
     for (receiver, bodies) in bodies.chunks(bodies.len() / loops).enumerate().take(loops) {

@@ -4,7 +4,7 @@ use tapelog_commands::{
     AllocateStorage, Command, EditSource, Expected, FlowMetadata, FlowProperty, NewSegment, PutFlow, Rejection,
     SourceProperty,
 };
-use tapelog_events::{Access, Event, Permission, SegmentFailureKind, SourceUpdated};
+use tapelog_events::{Access, Event, Permission, SegmentFailureKind, SourceUpdated, TagValue};
 
 use crate::harness::*;
 
@@ -22,6 +22,30 @@ fn news_flow() -> Vec<Event> {
     (flow.tags, source.tags) = (of_class("news"), of_class("news"));
     let segments = segments_added(FLOW, SOURCE, [stored_segment("o1", "[0:0_1:0)")]);
     vec![tapelog_events::SourceCreated { source }.into(), flow_created(flow), segments]
+}
+
+/// Whoever is told later is judged by the classes of that moment, also where the event does not hold the resource.
+#[test]
+fn events_say_the_classes_of_the_flow_or_source_that_they_do_not_hold() {
+    let news = Some(TagValue::One("news".to_owned()));
+    let then = given(news_flow()).when(delete_segments(FLOW, "_", None));
+    let Event::SegmentsDeleted(deleted) = then.only_event() else { panic!("segments were deleted") };
+    assert_eq!(deleted.collected_by.auth_classes, news);
+    let then = given(news_flow()).when(post_one(FLOW, new_segment("o2", "[1:0_2:0)")));
+    let Event::SegmentsAdded(added) = then.only_event() else { panic!("segments were added") };
+    assert_eq!(added.collected_by.auth_classes, news);
+    let mut classes = Vec::new();
+    for event in given(news_flow()).when(delete_flow(FLOW)).events() {
+        match event {
+            Event::FlowDeleted(event) => classes.push(event.collected_by.auth_classes),
+            Event::SourceDeleted(event) => classes.push(event.auth_classes),
+            _ => {}
+        }
+    }
+    assert_eq!(classes, [news.clone(), news]);
+    let then = given(news_flow()).when(set(FLOW, FlowProperty::Label(text("x"))));
+    let Event::FlowUpdated(updated) = then.only_event() else { panic!("the flow was updated") };
+    assert_eq!(updated.collected_by.auth_classes, None, "the event holds the flow itself");
 }
 
 #[test]

@@ -53,7 +53,12 @@ pub fn created(webhook: Webhook) -> Event {
 }
 
 fn create(subscription: Subscription, switch: Switch) -> Command {
-    Command::CreateWebhook(Box::new(CreateWebhook { webhook_id: WEBHOOK, subscription, switch, signing_secret: sealed(9) }))
+    Command::CreateWebhook(Box::new(CreateWebhook {
+        webhook_id: WEBHOOK,
+        subscription,
+        switch,
+        signing_secret: sealed(9),
+    }))
 }
 
 pub fn put(url: &str, key: KeyChange, switch: Switch) -> Command {

@@ -164,9 +164,8 @@ pub fn delivery_event() -> BoxedStrategy<Event> {
     let requested = (webhook_id(), vec(position(), 0..4))
         .prop_map(|(webhook_id, positions)| RedeliveryRequested { webhook_id, positions }.into());
     let resolutions = select(vec![Resolution::Delivered, Resolution::Discarded]);
-    let resolved = (webhook_id(), position(), resolutions).prop_map(|(webhook_id, position, resolution)| {
-        DeadLetterResolved { webhook_id, position, resolution }.into()
-    });
+    let resolved = (webhook_id(), position(), resolutions)
+        .prop_map(|(webhook_id, position, resolution)| DeadLetterResolved { webhook_id, position, resolution }.into());
     let replayed =
         (webhook_id(), replay()).prop_map(|(webhook_id, replay)| ReplayRequested { webhook_id, replay }.into());
     prop_oneof![lettered, requested, resolved, replayed].boxed()

@@ -128,7 +128,8 @@ impl Archive {
         check(&manifest, extent)?;
         let before = manifest.head();
         let plan = Plan::new(&manifest, extent, self.capacity);
-        let mut batch = Batch { archive: self, manifest, version, kept: plan.kept, known: before.seq, files: Vec::new() };
+        let mut batch =
+            Batch { archive: self, manifest, version, kept: plan.kept, known: before.seq, files: Vec::new() };
         let mut draft = plan.start.map(Draft::after);
         let mut next = plan.from;
         let mut entries = pin!(read(plan.from));
@@ -202,7 +203,8 @@ impl Plan {
         };
         let mut kept = files.len();
         let mut waiting = extent.last.0 - newest.last.0;
-        while let Some(file) = files[..kept].last().filter(|file| file.records() <= waiting && !capacity.is_half(file)) {
+        while let Some(file) = files[..kept].last().filter(|file| file.records() <= waiting && !capacity.is_half(file))
+        {
             waiting += file.records();
             kept -= 1;
         }

@@ -95,7 +95,11 @@ impl ArchiverStatus {
 
     /// Puts it among what is told.
     pub fn register(&self, registry: &mut Registry) {
-        registry.register("archive_failed", "Attempts to bring the archive up to date that failed", self.failed.clone());
+        registry.register(
+            "archive_failed",
+            "Attempts to bring the archive up to date that failed",
+            self.failed.clone(),
+        );
         registry.register_collector(Box::new(self.clone()));
     }
 
@@ -196,7 +200,8 @@ impl<L: Log> Archiver<L> {
         }
         // Another node may have archived records that this one has not read yet.
         let archived = self.archive.manifest().await?;
-        let head = archived.as_ref().filter(|found| found.incarnation == self.incarnation).map(|found| found.head().seq);
+        let head =
+            archived.as_ref().filter(|found| found.incarnation == self.incarnation).map(|found| found.head().seq);
         if let Some(head) = head.filter(|head| *head > last)
             && self.live.wait_for(head, self.every).await.is_err()
         {

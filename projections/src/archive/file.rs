@@ -154,7 +154,8 @@ impl Draft {
 
 fn encode(rows: &[Row]) -> Result<Vec<u8>, EncodeError> {
     let at: TimestampMicrosecondArray = rows.iter().map(|row| row.at.map(Instant::as_micros)).collect();
-    let text = |hash: fn(&Row) -> ChainHash| rows.iter().map(|row| Some(hash(row).to_string())).collect::<StringArray>();
+    let text =
+        |hash: fn(&Row) -> ChainHash| rows.iter().map(|row| Some(hash(row).to_string())).collect::<StringArray>();
     let columns: [(&str, ArrayRef, bool); 6] = [
         (SEQ, Arc::new(rows.iter().map(|row| row.entry.seq.0).collect::<UInt64Array>()), false),
         (AT, Arc::new(at.with_timezone("UTC")), true),

@@ -4,8 +4,8 @@
 //! Each file holds the records of a range: `seq`; `at`, when the first commit was decided; `commits`, how many there are;
 //! `prev_hash` and `hash`; and `payload`, the bytes as they stand in the log. Files are written once and named by their
 //! contents; the manifest, which is switched last, says which of them are the log, with the chain of hashes at both ends
-//! of each. What is appended often comes in small files, which are merged as more follows: a file is never followed by one
-//! with more records, unless it is full, so that each record is written a few times and there are few files.
+//! of each. What is appended often comes in small files, which are merged as more follows: each is merged with what comes
+//! after it once that is as many records, until it is full, so that a record is written a few times and files are few.
 //!
 //! Several nodes may keep one archive: their files are the same, and of two that switch the manifest at once, one starts
 //! over. Files that a merge has replaced stay for an hour, for those who are reading them.

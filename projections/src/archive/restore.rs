@@ -1,8 +1,8 @@
 //! From an archive back to a log.
 
 use tapelog_events::{ChainHash, Seq};
-use tapelog_store::log::jetstream::{self, Restoration};
 use tapelog_store::log::Unreachable;
+use tapelog_store::log::jetstream::{self, Restoration};
 
 use super::{Archive, Manifest, ReadError};
 

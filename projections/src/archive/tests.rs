@@ -202,7 +202,11 @@ async fn a_log_that_is_not_the_archived_one_is_not_appended() {
     let mut gap = log(&[10; 9]);
     gap.remove(7);
     assert!(matches!(refused(append(&archive, &gap, 9).await), AppendError::Ended(Seq(8))));
-    let extent = Extent { incarnation: Incarnation::from_uuid(Uuid::from_u128(0x0000_0008_0000_4000_8000_0000_0000_0000)), first: None, last: Seq(6) };
+    let extent = Extent {
+        incarnation: Incarnation::from_uuid(Uuid::from_u128(0x0000_0008_0000_4000_8000_0000_0000_0000)),
+        first: None,
+        last: Seq(6),
+    };
     let read = |_| stream::empty::<Result<Entry, Broken>>();
     assert!(matches!(refused(archive.append(extent, read, |_| {}).await), AppendError::OtherLog { .. }));
     assert_eq!(contents(&archive).await, archived, "and the archive is as it was");

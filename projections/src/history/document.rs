@@ -38,12 +38,8 @@ pub(super) fn stated(event: &Event) -> Option<(Document<'_>, Statement<'_>)> {
             Some((Document::Deletion(event.request.id), Statement::Deletion(&event.request)))
         }
         Event::DeletionForgotten(event) => Some((Document::Deletion(event.request_id), Statement::Gone)),
-        Event::WebhookCreated(event) => {
-            Some((Document::Webhook(event.webhook.id), Statement::Webhook(&event.webhook)))
-        }
-        Event::WebhookUpdated(event) => {
-            Some((Document::Webhook(event.webhook.id), Statement::Webhook(&event.webhook)))
-        }
+        Event::WebhookCreated(event) => Some((Document::Webhook(event.webhook.id), Statement::Webhook(&event.webhook))),
+        Event::WebhookUpdated(event) => Some((Document::Webhook(event.webhook.id), Statement::Webhook(&event.webhook))),
         Event::WebhookDeleted(event) => Some((Document::Webhook(event.webhook_id), Statement::Gone)),
         Event::AccountSet(event) => Some((Document::Account(&event.account.name), Statement::Account(&event.account))),
         Event::AccountDeleted(event) => Some((Document::Account(&event.name), Statement::Gone)),

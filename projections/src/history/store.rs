@@ -1,5 +1,6 @@
 //! The index on disk: what is entered in it, in batches, with the checkpoint in the same batch.
 
+use std::error::Error;
 use std::fmt;
 use std::fs;
 use std::io;
@@ -27,7 +28,7 @@ const FORMAT: u16 = 1;
 /// Blocks of the index that are kept in memory, in bytes: a few thousand of them, so that the next page is quick.
 const CACHE_BYTES: u64 = 32 * 1024 * 1024;
 /// What the store may hold in journals until it is in tables, in bytes: the least that it accepts, since a start reads all
-/// of it, at some 50 MiB a second.
+/// of it, at about 30 MiB a second.
 const JOURNAL_BYTES: u64 = 64 * 1024 * 1024;
 /// How willing the index's threads are to give way to others, on the scale of `nice`, which ends at 19.
 const NICE: i32 = 10;
@@ -105,12 +106,11 @@ impl History {
         match open_database(folder).and_then(Self::of) {
             Ok(Some(history)) => return Ok(history),
             Ok(None) => info!(folder = %folder.display(), "the history has another form and is built anew"),
-            Err(fjall::Error::Io(source)) => return Err(on_disk(source)),
-            Err(error @ fjall::Error::Locked) => return Err(error.into()),
-            Err(error) => {
-                let error = &error as &dyn std::error::Error;
+            Err(error) if is_damage(&error) => {
+                let error = &error as &dyn Error;
                 warn!(folder = %folder.display(), error, "the history is damaged and is built anew");
             }
+            Err(error) => return Err(error.into()),
         }
         Self::open_empty(folder)
     }
@@ -162,6 +162,9 @@ impl History {
     /// # Errors
     /// When they are not the next records, or the store fails.
     pub fn apply(&self, records: &[(Head, Record)]) -> Result<(), HistoryError> {
+        if records.is_empty() {
+            return Ok(());
+        }
         let Shared { database, checkpoint, touched, versions, head, .. } = &*self.shared;
         let _applying = self.shared.applying.lock();
         let mut last = self.head();
@@ -234,7 +237,21 @@ fn open_database(folder: &Path) -> Result<Database, fjall::Error> {
         give_way();
         Database::builder(folder).cache_size(CACHE_BYTES).max_journaling_size(JOURNAL_BYTES).open()
     };
-    thread::scope(|scope| scope.spawn(open).join().expect("opening the store does not panic"))
+    // What makes it panic is damaged.
+    thread::scope(|scope| scope.spawn(open).join().unwrap_or(Err(fjall::Error::Unrecoverable)))
+}
+
+/// Whether a store could not be opened because of what it holds, rather than because of where it lies.
+fn is_damage(error: &fjall::Error) -> bool {
+    let mut cause: Option<&(dyn Error + 'static)> = Some(error);
+    while let Some(error) = cause {
+        if let Some(on_disk) = error.downcast_ref::<io::Error>() {
+            use io::ErrorKind as Kind;
+            return matches!(on_disk.kind(), Kind::NotFound | Kind::UnexpectedEof | Kind::InvalidData);
+        }
+        cause = error.source();
+    }
+    !matches!(error, fjall::Error::Locked)
 }
 
 /// Lets the other threads of this process go first, where the system knows that of threads.

@@ -2,6 +2,7 @@
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod as_of;
+mod audit;
 mod checkpoint;
 mod history;
 mod listing;

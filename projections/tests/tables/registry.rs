@@ -5,7 +5,9 @@ use std::time::Duration;
 use tapelog_commands::{
     AdvanceDeletion, Command, CreateProfile, CreateWebhook, DeleteSegments, FlowMetadata, Manner, Switch,
 };
-use tapelog_events::{AUTH_CLASSES, Access, Format, ProfileId, SealedSecret, TagValue, Tags, TechnicalMetadata, WebhookId};
+use tapelog_events::{
+    AUTH_CLASSES, Access, Format, ProfileId, SealedSecret, TagValue, Tags, TechnicalMetadata, WebhookId,
+};
 use tapelog_projections::{
     DeletionSort, Direction, InvalidCursor, Paging, ProfileFilter, TagCondition, TagFilter, WebhookFilter,
 };

@@ -7,15 +7,14 @@ use std::time::Duration;
 use proptest::prelude::*;
 use tapelog_commands::{
     AddInstance, AdvanceDeletion, Cascade, Command, CondemnObjects, CreateProfile, CreateWebhook, DeleteFlow,
-    RedeliverDeadLetters, ResolveDeadLetter,
     DeleteSegments, Expected, FinishCopy, FinishErasure, FlowMetadata, InstanceName, IssueToken, Manner, NewSegment,
-    PurgeFlow, RemoveInstance, SegmentName, SetAccount, SetSourceProperty, SourceProperty, Switch, TagSegment,
-    TagsChange, Technical, UpdateService,
+    PurgeFlow, RedeliverDeadLetters, RemoveInstance, ResolveDeadLetter, SegmentName, SetAccount, SetSourceProperty,
+    SourceProperty, Switch, TagSegment, TagsChange, Technical, UpdateService,
 };
 use tapelog_events::{
-    DeadLetter, EventPosition, Failure, Resolution, SealedSecret, Seq, AUTH_CLASSES, AccountName, CollectionItem, EssenceParameters, FlowId, Format, ImageEssence, Instance, Instant,
-    MultiEssence, Notification, ObjectId, ProfileId, Scope, Subscription, TagValue, Tags, TechnicalMetadata, TimeRange,
-    Timestamp, Token, TokenId, TokenKind, WebhookId,
+    AUTH_CLASSES, AccountName, CollectionItem, DeadLetter, EssenceParameters, EventPosition, Failure, FlowId, Format,
+    ImageEssence, Instance, Instant, MultiEssence, Notification, ObjectId, ProfileId, Resolution, Scope, SealedSecret,
+    Seq, Subscription, TagValue, Tags, TechnicalMetadata, TimeRange, Timestamp, Token, TokenId, TokenKind, WebhookId,
 };
 use tapelog_projections::SegmentFilter;
 
@@ -202,8 +201,7 @@ pub fn step() -> impl Strategy<Value = Step> {
         (0..3u8).prop_map(|name| Step::Name { name }),
         (0..3u8).prop_map(|number| Step::Profile { number }),
         (0..3u8, any::<bool>()).prop_map(|(number, is_wanted)| Step::Webhook { number, is_wanted }),
-        (0..3u8, 0..3u8, letter_step())
-            .prop_map(|(webhook, number, step)| Step::DeadLetter { webhook, number, step }),
+        (0..3u8, 0..3u8, letter_step()).prop_map(|(webhook, number, step)| Step::DeadLetter { webhook, number, step }),
         (0..2u8, any::<bool>()).prop_map(|(number, is_wanted)| Step::Account { number, is_wanted }),
         (0..3u8, 0..2u8, any::<bool>()).prop_map(|(number, account, is_wanted)| Step::Token {
             number,
@@ -407,8 +405,7 @@ pub fn subscription(url: &str, tags: Tags) -> Subscription {
 impl LetterStep {
     fn command(self, webhook_id: WebhookId, number: u8) -> Command {
         let position = EventPosition { seq: Seq(1 + u64::from(number)), commit: 0, event: u32::from(number) };
-        let resolved =
-            |resolution| Command::ResolveDeadLetter(ResolveDeadLetter { webhook_id, position, resolution });
+        let resolved = |resolution| Command::ResolveDeadLetter(ResolveDeadLetter { webhook_id, position, resolution });
         match self {
             Self::Refused => Command::PutDeadLetter(Box::new(DeadLetter {
                 webhook_id,

@@ -263,7 +263,9 @@ impl<L: Log> Reader<L> {
             self.own = Some(Own { entries: self.shared.log.follow(self.next), _place: place });
         }
         match &mut self.own {
-            Some(own) => own.entries.next().await.expect("a log that is followed ends with an error, which ends the reader"),
+            Some(own) => {
+                own.entries.next().await.expect("a log that is followed ends with an error, which ends the reader")
+            }
             None => read(&*self.shared.log, self.next).await,
         }
     }

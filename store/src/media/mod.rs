@@ -19,7 +19,5 @@ pub use key::{object_key, write_object_key};
 pub use local::{LocalCredentials, LocalS3, LocalS3Error, LocalS3Settings};
 pub use metrics::MediaMetrics;
 pub use presign::{PresignedPut, SigningTime};
-pub use s3::{
-    Addressing, Conditional, Expected, MediaError, MediaStore, ObjectHead, S3Settings, S3SettingsError,
-};
+pub use s3::{Addressing, Conditional, Expected, MediaError, MediaStore, ObjectHead, S3Settings, S3SettingsError};
 pub use secret::Secret;

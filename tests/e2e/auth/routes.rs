@@ -155,7 +155,9 @@ impl Operation {
             step if step.starts_with('{') => new_id(),
             step => step.to_owned(),
         });
-        steps.collect::<Vec<_>>().join("/")
+        let path = steps.collect::<Vec<_>>().join("/");
+        // The one answer without end is asked for in a way that is refused.
+        if path == "/events" { "/events?from=nowhere".to_owned() } else { path }
     }
 }
 

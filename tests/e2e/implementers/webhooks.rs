@@ -1,15 +1,13 @@
 //! Lines 80 to 91: webhooks, and what is delivered to them.
 
-use std::time::Duration;
-
 use serde_json::{Value, json};
 use tapelog_tests::api::Api;
+use tapelog_tests::eventually;
 use tapelog_tests::receiver::{self, Received, Receiver, Reply};
 use tapelog_tests::server::{PATIENCE, Server};
 use tapelog_tests::store::{
-    all, encoded, new_id, multi_flow, pluck, post_segments, put_flow, second, segment, video_flow, with, without,
+    all, encoded, multi_flow, new_id, pluck, post_segments, put_flow, second, segment, video_flow, with, without,
 };
-use tapelog_tests::eventually;
 
 use super::store;
 
@@ -204,7 +202,8 @@ async fn line_84_events_hold_the_whole_resource_or_its_id() {
     let (id, source) = (flow["id"].as_str().unwrap(), flow["source_id"].as_str().unwrap());
     let (receiver, _) = listen(api, json!({ "source_ids": [source] })).await;
     put_flow(api, &flow).await.expect(201);
-    let (read_flow, read_source) = (api.read(&format!("/flows/{id}")).await, api.read(&format!("/sources/{source}")).await);
+    let (read_flow, read_source) =
+        (api.read(&format!("/flows/{id}")).await, api.read(&format!("/sources/{source}")).await);
     api.put(&format!("/sources/{source}/label"), &json!("a source")).await.expect(204);
     api.put(&format!("/flows/{id}/label"), &json!("a flow")).await.expect(204);
     let updated = api.read(&format!("/flows/{id}")).await;
@@ -243,7 +242,11 @@ async fn line_85_filters_by_flow_and_source_let_through_what_they_name() {
     for receiver in [&of_flow, &of_source, &of_both] {
         let told = told(api, receiver, mine["id"].as_str().unwrap()).await;
         let told: Vec<_> = told.into_iter().filter(|told| ours.contains(&subject(told))).collect();
-        told_of.push(told.iter().map(|told| format!("{} {}", types(std::slice::from_ref(told))[0], subject(told))).collect::<Vec<_>>());
+        told_of.push(
+            told.iter()
+                .map(|told| format!("{} {}", types(std::slice::from_ref(told))[0], subject(told)))
+                .collect::<Vec<_>>(),
+        );
         api.put(&format!("/flows/{}/label", mine["id"].as_str().unwrap()), &json!("more")).await.expect(204);
     }
     let line = |kind: &str, id: &Value| format!("{kind} {id}");
@@ -298,9 +301,7 @@ async fn line_87_segments_are_told_with_the_urls_and_ranges_that_are_asked_for()
     let (bare, _) = listen(api, of_flow(json!({ "accept_get_urls": [], "include_object_timerange": true }))).await;
     let posted = with(segment(&new_id(), &second(0)), "object_timerange", json!("[0:0_1:0)"));
     post_segments(api, id, &posted).await.expect(201);
-    let first = async |receiver: &Receiver| {
-        receiver.takes(1, PATIENCE).await[0].json()["event"]["segments"][0].clone()
-    };
+    let first = async |receiver: &Receiver| receiver.takes(1, PATIENCE).await[0].json()["event"]["segments"][0].clone();
     let (plain, bare) = (first(&plain).await, first(&bare).await);
     assert_eq!(plain["get_urls"][0]["url"], "https://elsewhere.example/media");
     assert_eq!(plain.get("object_timerange"), None, "{plain}");
@@ -377,7 +378,8 @@ async fn line_89_a_webhook_is_switched_on_again_and_goes_on() {
     assert!(refused.message().contains("status"), "{refused}");
     let receiver = Receiver::start().await;
     let moved = with(webhook, "url", json!(receiver.url()));
-    let put = async |status: &str| api.put(&path, &with(moved.clone(), "status", json!(status))).await.expect(201).json();
+    let put =
+        async |status: &str| api.put(&path, &with(moved.clone(), "status", json!(status))).await.expect(201).json();
     assert!(matches!(put("created").await["status"].as_str(), Some("created" | "started")));
     receiver.takes(1, PATIENCE).await;
 
@@ -403,10 +405,13 @@ async fn line_90_added_segments_are_told_each_and_deleted_ones_by_their_range() 
     post_segments(api, id, &json!(segments)).await.expect(201);
     api.delete(&format!("/flows/{id}/segments?timerange={}", encoded("[-9:0_4:0)"))).await.expect(204);
     let told = told(api, &receiver, id).await;
-    let of = |kind: &str| told.iter().filter(|told| told["event_type"] == kind).map(|told| &told["event"]).collect::<Vec<_>>();
+    let of = |kind: &str| {
+        told.iter().filter(|told| told["event_type"] == kind).map(|told| &told["event"]).collect::<Vec<_>>()
+    };
     let added = of("flows/segments_added");
     assert!((1..=3).contains(&added.len()) && added.iter().all(|event| event["flow_id"] == *id), "{told:?}");
-    let ranges: Vec<_> = added.iter().flat_map(|event| pluck(event["segments"].as_array().unwrap(), "timerange")).collect();
+    let ranges: Vec<_> =
+        added.iter().flat_map(|event| pluck(event["segments"].as_array().unwrap(), "timerange")).collect();
     assert_eq!(ranges, [0, 1, 5].map(second));
     assert_eq!(of("flows/segments_deleted"), [&json!({ "flow_id": id, "timerange": "[0:0_2:0)" })]);
 }

@@ -174,7 +174,9 @@ impl Table {
         let bound = |place| key(webhook_id, &place);
         let (start, end) = match (order, cursor) {
             (_, None) => (Bound::Included(bound(from)), bound(to)),
-            (AttemptOrder::NewestFirst, Some(AttemptCursor(place))) => (Bound::Included(bound(from)), bound(to.min(place))),
+            (AttemptOrder::NewestFirst, Some(AttemptCursor(place))) => {
+                (Bound::Included(bound(from)), bound(to.min(place)))
+            }
             (AttemptOrder::OldestFirst, Some(AttemptCursor(place))) if place < from => {
                 (Bound::Included(bound(from)), bound(to))
             }

@@ -91,17 +91,18 @@ impl Publisher {
     /// Publishes attempts. Repeating it does no harm: an attempt has one place in the table.
     async fn publish(&mut self, rows: &[AttemptRow]) -> bool {
         // The client would keep the message until there is a connection again, and every repetition of it.
-        let published = self.connection.is_connected() && match self.try_publish(rows).await {
-            Ok(()) => true,
-            Err(error) => {
-                if !self.failing {
-                    let error = &error as &dyn std::error::Error;
-                    warn!(error, "attempts at delivery cannot be published to the delivery log");
+        let published = self.connection.is_connected()
+            && match self.try_publish(rows).await {
+                Ok(()) => true,
+                Err(error) => {
+                    if !self.failing {
+                        let error = &error as &dyn std::error::Error;
+                        warn!(error, "attempts at delivery cannot be published to the delivery log");
+                    }
+                    self.stream = None;
+                    false
                 }
-                self.stream = None;
-                false
-            }
-        };
+            };
         if published && self.failing {
             info!("attempts at delivery are published again");
         }

@@ -110,7 +110,11 @@ impl FeedMetrics {
         registry.register("feed_published", "Messages that this server put into the feed on NATS", published.clone());
         registry.register("feed_failures", "Times that the feed on NATS could not be written", failures.clone());
         registry.register("feed_too_large", "Notifications that no message of NATS can hold", too_large.clone());
-        registry.register("feed_lag", "Records that the feed on NATS was behind the log when it last knew", lag.clone());
+        registry.register(
+            "feed_lag",
+            "Records that the feed on NATS was behind the log when it last knew",
+            lag.clone(),
+        );
     }
 }
 

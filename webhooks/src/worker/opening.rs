@@ -154,7 +154,7 @@ async fn find<L: Log>(office: &Office<L>, webhook: &Webhook, tenure: &Tenure) ->
             return Err(OpenError::Stuck { reason: error.to_string(), at: None });
         }
     };
-    if webhook.replay.is_some_and(|replay| stored.replay != Some(replay.id)) {
+    if webhook.replay.is_some_and(|replay| stored.replay != Some(*replay.id.as_uuid())) {
         return Ok(Opening { stored, found });
     }
     let tip = log.tip().await?;

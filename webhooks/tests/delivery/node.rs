@@ -4,9 +4,7 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use parking_lot::RwLock;
-use tapelog_commands::{
-    Command, CreateWebhook, Expected, FlowMetadata, PutFlow, Request, State, Switch, Technical,
-};
+use tapelog_commands::{Command, CreateWebhook, Expected, FlowMetadata, PutFlow, Request, State, Switch, Technical};
 use tapelog_events::{
     Access, CommitId, DeadLetter, Event, EventPosition, FlowId, Format, Notification, Record, SealedSecret, Seq,
     SourceId, Subscription, Tags, TechnicalMetadata, Webhook, WebhookId, WebhookStatus, codec,
@@ -140,8 +138,7 @@ impl Node {
         let (sink, deliveries) = mpsc::channel(8);
         tokio::spawn(project(Arc::clone(&tables), deliveries));
         let clock = || SystemTime::now().into();
-        let (sequencer, _) =
-            Sequencer::start(Arc::clone(&log), state, head, clock, SequencerSettings::default(), sink);
+        let (sequencer, _) = Sequencer::start(Arc::clone(&log), state, head, clock, SequencerSettings::default(), sink);
 
         let stop = CancellationToken::new();
         let attempts = AttemptSettings::default();

@@ -155,9 +155,8 @@ fn parse_url(text: &str) -> Result<Url, Problem> {
 
 /// Whether a header is one by which a request is sent, or by which a notification is told from others (12.5).
 fn is_ours(header: &HeaderName) -> bool {
-    const OURS: [HeaderName; 10] = [
-        CONNECTION, CONTENT_LENGTH, CONTENT_TYPE, EXPECT, HOST, TE, TRAILER, TRANSFER_ENCODING, UPGRADE, USER_AGENT,
-    ];
+    const OURS: [HeaderName; 10] =
+        [CONNECTION, CONTENT_LENGTH, CONTENT_TYPE, EXPECT, HOST, TE, TRAILER, TRANSFER_ENCODING, UPGRADE, USER_AGENT];
     OURS.contains(header) || header.as_str().starts_with("webhook-")
 }
 

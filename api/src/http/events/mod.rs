@@ -145,7 +145,7 @@ fn begin(
         stall: *stall,
     };
     let records = records.follow(next.seq);
-    let Closing(closing) = call.head.extensions.get().cloned().unwrap_or_default();
+    let closing = call.head.extensions.get().cloned().unwrap_or_else(Closing::default).begin(call.head.version);
     let (readers, stalled) = (readers.clone(), stalled.clone());
     tokio::spawn(async move {
         readers.inc();

@@ -16,9 +16,8 @@ use super::Records;
 use crate::auth::Authenticator;
 use crate::http::route::Rule;
 
-/// What a stream begins with: after how many milliseconds a browser that lost it comes back. It also lets the client see
-/// at once that the stream stands.
-const GREETING: &str = "retry: 1000\n\n";
+/// After how many milliseconds a browser that lost its stream comes back.
+const RETRY: &str = "retry: 1000\n";
 /// How much is gathered of one record before it is handed on, in bytes.
 const PIECE_BYTES: usize = 16 * 1024;
 /// How long the tables are waited for at a time.
@@ -84,7 +83,8 @@ impl Reader {
         let mut beat = interval(self.heartbeat);
         beat.set_missed_tick_behavior(MissedTickBehavior::Delay);
         beat.reset();
-        if let Err(ended) = self.send(GREETING.into()).await {
+        // It sees at once that the stream stands, and where it begins.
+        if let Err(ended) = self.send(format!("{RETRY}{}", self.mark()).into()).await {
             return ended;
         }
         loop {
@@ -110,14 +110,20 @@ impl Reader {
             Err(problem) if problem.is_passing() => {}
             Ok(_) | Err(_) => return Err(Ended::Dismissed),
         }
-        // An event without data is not dispatched, but its id is kept (HTML, 9.2.6).
-        let read = Position { incarnation: self.incarnation, seq: Seq(self.next.seq.0.saturating_sub(1)) };
-        let mark = match self.next {
-            EventPosition { commit: 0, event: 0, .. } => format!(":\nid: {read}\n\n"),
-            // It began in the middle of a record that is not there yet, or has not been looked at.
-            EventPosition { .. } => ":\n\n".to_owned(),
-        };
-        self.send(mark.into()).await
+        self.send(self.mark().into()).await
+    }
+
+    /// Says how far the log was read. An event without data is not dispatched, but its id is kept (HTML, 9.2.6).
+    fn mark(&self) -> String {
+        let EventPosition { seq, commit, event } = self.next;
+        match (commit, event) {
+            (0, 0) => {
+                let read = Position { incarnation: self.incarnation, seq: Seq(seq.0.saturating_sub(1)) };
+                format!(":\nid: {read}\n\n")
+            }
+            // It begins in the middle of a record, which has not been looked at.
+            (_, _) => ":\n\n".to_owned(),
+        }
     }
 
     async fn tell(&mut self, seq: Seq, record: &Arc<Record>) -> Result<(), Ended> {

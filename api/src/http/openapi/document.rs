@@ -8,6 +8,7 @@ use serde_json::{Map, Value, json};
 
 use super::operations::{Answer, Described, Repetition, operations};
 use super::parameters;
+use crate::http::as_of;
 use crate::http::limits;
 use crate::http::problem;
 use crate::http::route::{BESIDE, Operation, Part, ROUTES, Rule, Verb};
@@ -32,7 +33,10 @@ pub fn document() -> Value {
                 .find(|(template, described)| *template == route.template && described.verb == operation.verb);
             let Some((_, described)) = found else { continue };
             let has_path = names_in(route.template).next().is_some();
-            let whole = describe(&mut generator, operation, described, has_path);
+            let mut whole = describe(&mut generator, operation, described, has_path);
+            if operation.verb == Verb::Get && as_of::TEMPLATES.contains(&route.template) {
+                tell_of_the_past(&mut whole);
+            }
             if operation.verb == Verb::Get {
                 path.insert("head".to_owned(), without_bodies(&whole));
             }
@@ -92,6 +96,15 @@ const fn method(verb: Verb) -> &'static str {
 /// The names in braces of a template.
 pub fn names_in(template: &str) -> impl Iterator<Item = &str> {
     template.split('/').filter_map(|step| step.strip_prefix('{')?.strip_suffix('}'))
+}
+
+/// The past is asked for in the same way wherever it is told.
+fn tell_of_the_past(operation: &mut Value) {
+    match &mut operation["parameters"] {
+        Value::Array(parameters) => parameters.push(parameters::AS_OF.describe()),
+        none => *none = json!([parameters::AS_OF.describe()]),
+    }
+    operation["responses"]["400"] = json!({ "$ref": "#/components/responses/BadRequest" });
 }
 
 fn describe(generator: &mut SchemaGenerator, operation: &Operation, described: &Described, has_path: bool) -> Value {

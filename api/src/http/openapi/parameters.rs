@@ -3,6 +3,8 @@
 use serde_json::{Value, json};
 use tapelog_events::{Event, Notification};
 
+use crate::http::as_of;
+
 /// A parameter of a query.
 #[derive(Debug)]
 pub struct Parameter {
@@ -103,6 +105,12 @@ pub const LIMIT: Parameter = parameter(
     "How many items a page has at the most. A larger number is cut to the server's own.",
 );
 pub const PAGE: Parameter = parameter("page", Kind::Text, "Where to go on: `X-Paging-NextKey` of the page before.");
+pub const AS_OF: Parameter = parameter(
+    as_of::AS_OF,
+    Kind::Text,
+    "Answers as it was true then: a time in RFC 3339, or a position as in `TAMS-Position`. URLs are signed now. An \
+     extension.",
+);
 pub const REVERSE: Parameter = parameter("reverse_order", Kind::Boolean, "The other way round.");
 pub const LABEL: Parameter = parameter("label", Kind::Text, "With exactly this label.");
 pub const FORMAT: Parameter = parameter("format", Kind::Choice(FORMATS), "Of this format.");

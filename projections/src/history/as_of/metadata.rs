@@ -6,7 +6,7 @@ use std::sync::Arc;
 use tapelog_commands::inventory::Inventory;
 use tapelog_events::{Access, Flow, FlowId, Instant, Source, SourceId, TimeRange};
 
-use super::{PastError, Question};
+use super::{AsOfError, Question};
 use crate::Tables;
 use crate::history::History;
 use crate::history::versions::Place;
@@ -118,7 +118,7 @@ fn everything(history: &History, until: Place) -> Result<Metadata, fjall::Error>
 }
 
 impl Question<'_> {
-    pub async fn flow(mut self, id: FlowId, range: Option<Option<TimeRange>>) -> Result<Arc<Tables>, PastError> {
+    pub async fn flow(mut self, id: FlowId, range: Option<Option<TimeRange>>) -> Result<Arc<Tables>, AsOfError> {
         let until = self.until();
         let metadata = self.ask(move |history| flow_with_neighbours(history, id, until)).await?;
         let inventory = match range {
@@ -128,7 +128,7 @@ impl Question<'_> {
         self.put_together(metadata, inventory).await
     }
 
-    pub async fn source(self, id: SourceId) -> Result<Arc<Tables>, PastError> {
+    pub async fn source(self, id: SourceId) -> Result<Arc<Tables>, AsOfError> {
         let until = self.until();
         let metadata = self.ask(move |history| source_with_neighbours(history, id, until)).await?;
         self.put_together(metadata, Inventory::default()).await
@@ -136,7 +136,7 @@ impl Question<'_> {
 
     /// Whoever may see everything is told from what was put together for others of them; everybody else may see less from
     /// one moment to the next.
-    pub async fn listing(&self) -> Result<Arc<Tables>, PastError> {
+    pub async fn listing(&self) -> Result<Arc<Tables>, AsOfError> {
         let is_shared = **self.access == Access::Unrestricted;
         let known = if is_shared { self.past.listings.lock().get(&self.moment).map(Arc::clone) } else { None };
         if let Some(known) = known {
@@ -149,13 +149,13 @@ impl Question<'_> {
         Ok(tables)
     }
 
-    pub async fn everything(&self) -> Result<Metadata, PastError> {
+    pub async fn everything(&self) -> Result<Metadata, AsOfError> {
         let until = self.until();
         self.ask(move |history| everything(history, until)).await
     }
 
     /// These Flows, without what they collect.
-    pub async fn flows_alone(&self, ids: Vec<FlowId>) -> Result<Metadata, PastError> {
+    pub async fn flows_alone(&self, ids: Vec<FlowId>) -> Result<Metadata, AsOfError> {
         let until = self.until();
         let gathered = self.ask(move |history| {
             let mut gathering = Gathering::new(history, until);

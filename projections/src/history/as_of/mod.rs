@@ -16,20 +16,19 @@ mod segments;
 use std::fmt;
 use std::num::NonZeroUsize;
 use std::sync::Arc;
-use std::time::Duration;
 
 use lru::LruCache;
 use parking_lot::Mutex;
 use tapelog_commands::inventory::{Contradiction, Inventory};
 use tapelog_commands::{Corrupt, SegmentName, State, StateParts};
-use tapelog_events::{Access, ChainHash, FlowId, Instant, ObjectId, Seq, SourceId, TimeRange};
+use tapelog_events::{Access, ChainHash, FlowId, ObjectId, Seq, SourceId, TimeRange};
 use tapelog_store::log::{Head, Log};
 use tokio::task::spawn_blocking;
 
 use super::versions::Place;
 use super::{History, HistoryError, Moment, ReadError};
 use crate::tables::changes::Changes;
-use crate::{FlowFilter, Live, Paging, SegmentFilter, SortBy, Tables, WaitError};
+use crate::{FlowFilter, Live, Paging, SegmentFilter, SortBy, Tables};
 use metadata::Metadata;
 use records::{Loaded, Records};
 
@@ -86,16 +85,13 @@ pub enum Wanted<'a> {
 
 /// The past cannot be told.
 #[derive(Debug, thiserror::Error)]
-pub enum PastError {
+pub enum AsOfError {
     /// The index cannot be asked.
     #[error(transparent)]
     History(#[from] HistoryError),
     /// A record cannot be read.
     #[error(transparent)]
     Read(#[from] ReadError),
-    /// The index has not come so far.
-    #[error("history has not come so far")]
-    Behind(#[from] WaitError),
     /// What index and log say contradicts itself.
     #[error("history contradicts itself")]
     Corrupt(#[from] Corrupt),
@@ -104,13 +100,13 @@ pub enum PastError {
     NoSuchEvent(Seq),
 }
 
-impl From<fjall::Error> for PastError {
+impl From<fjall::Error> for AsOfError {
     fn from(error: fjall::Error) -> Self {
         HistoryError::from(error).into()
     }
 }
 
-impl From<Contradiction> for PastError {
+impl From<Contradiction> for AsOfError {
     fn from(contradiction: Contradiction) -> Self {
         Self::Corrupt(contradiction.into())
     }
@@ -118,7 +114,7 @@ impl From<Contradiction> for PastError {
 
 /// The past of a store. Clones share it.
 #[derive(Clone)]
-pub struct Past {
+pub struct AsOf {
     shared: Arc<Shared>,
 }
 
@@ -129,37 +125,21 @@ struct Shared {
     listings: Mutex<LruCache<Moment, Arc<Tables>>>,
 }
 
-impl fmt::Debug for Past {
+impl fmt::Debug for AsOf {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.debug_struct("Past").field("history", &self.shared.history).finish_non_exhaustive()
+        formatter.debug_struct("AsOf").field("history", &self.shared.history).finish_non_exhaustive()
     }
 }
 
-impl Past {
+impl AsOf {
     /// The past of the store that has this index, this log, and these tables at present.
     pub fn new<L: Log>(history: History, log: Arc<L>, live: Arc<Live>) -> Self {
         let listings = Mutex::new(LruCache::new(MOMENTS));
         Self { shared: Arc::new(Shared { history, records: Records::of(log), live, listings }) }
     }
 
-    /// The moment after the last commit that was decided at this time or before, in the log up to and with record `tip`.
-    ///
-    /// # Errors
-    /// [`PastError::Read`] when the log cannot be asked.
-    pub async fn moment_at(&self, tip: Seq, time: Instant) -> Result<Moment, PastError> {
-        Ok(self.shared.records.moment_at(tip, time).await?)
-    }
-
-    /// Waits until the past can be told up to and with a record.
-    ///
-    /// # Errors
-    /// [`PastError::Behind`] when that takes longer than `limit`.
-    pub async fn reach(&self, wanted: Seq, limit: Duration) -> Result<(), PastError> {
-        Ok(self.shared.history.wait_for(wanted, limit).await?)
-    }
-
     /// The tables as they were, as far as a question needs them: their queries about just what is wanted are answered as
-    /// they were then, and about anything else not at all. The moment must have been [reached](Self::reach).
+    /// they were then, and about anything else not at all. The history must have come so far ([`History::wait_for`]).
     ///
     /// What somebody may see of the past is what they might have seen then and may see still: tags that forbid it at
     /// present stand in place of those of then.
@@ -171,7 +151,7 @@ impl Past {
         moment: Moment,
         access: &Arc<Access>,
         wanted: Wanted<'_>,
-    ) -> Result<Arc<Tables>, PastError> {
+    ) -> Result<Arc<Tables>, AsOfError> {
         let question = Question { past: &self.shared, moment, access, loaded: Loaded::default() };
         match wanted {
             Wanted::Flow { id, range } => question.flow(id, range).await,
@@ -204,14 +184,14 @@ impl Question<'_> {
     async fn ask<T: Send + 'static>(
         &self,
         question: impl FnOnce(&History) -> Result<T, fjall::Error> + Send + 'static,
-    ) -> Result<T, PastError> {
+    ) -> Result<T, AsOfError> {
         let history = self.past.history.clone();
         let asked = spawn_blocking(move || question(&history)).await;
         Ok(asked.expect("asking the index does not panic, and nothing aborts it")?)
     }
 
     /// The tables that consist of this.
-    async fn put_together(&self, metadata: Metadata, inventory: Inventory) -> Result<Arc<Tables>, PastError> {
+    async fn put_together(&self, metadata: Metadata, inventory: Inventory) -> Result<Arc<Tables>, AsOfError> {
         let Metadata { flows, sources } = self.as_they_may_be_seen(metadata);
         let head = Head { seq: self.moment.seq, hash: ChainHash::ZERO };
         let size = flows.len().max(inventory.segment_count());

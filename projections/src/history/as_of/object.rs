@@ -9,7 +9,7 @@ use tapelog_events::{Event, FlowId, ObjectId, SegmentsAdded, Seq, TimeRange};
 
 use super::metadata::Metadata;
 use super::segments::{add, instances_of, listed_in};
-use super::{PastError, Question};
+use super::{AsOfError, Question};
 use crate::Tables;
 use crate::history::History;
 use crate::history::versions::{BEGINNING, Kind, Life, Place, Span, Stretch};
@@ -124,7 +124,7 @@ fn described(place: Place, event: &SegmentsAdded, id: &ObjectId) -> Option<Descr
 }
 
 impl Question<'_> {
-    pub async fn object(mut self, id: &ObjectId) -> Result<Arc<Tables>, PastError> {
+    pub async fn object(mut self, id: &ObjectId) -> Result<Arc<Tables>, AsOfError> {
         let until = self.until();
         let mut happenings: Vec<(Place, FlowId, Happening)> = Vec::new();
         let mut used: BTreeMap<FlowId, Stretch> = BTreeMap::new();
@@ -180,7 +180,7 @@ impl Question<'_> {
         last: Description,
         uses: &Uses,
         hidden: &BTreeSet<FlowId>,
-    ) -> Result<Inventory, PastError> {
+    ) -> Result<Inventory, AsOfError> {
         let mut inventory = Inventory::default();
         if uses.segments.is_empty() {
             return Ok(inventory);

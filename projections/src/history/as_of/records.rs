@@ -8,13 +8,12 @@ use futures::{StreamExt, TryStreamExt, stream};
 use hashbrown::{HashMap, HashSet};
 use lru::LruCache;
 use parking_lot::Mutex;
-use tapelog_events::{Event, Instant, Seq};
+use tapelog_events::{Event, Seq};
 use tapelog_store::log::Log;
 
-use super::PastError;
+use super::AsOfError;
 use crate::history::record::{ReadError, StoredRecord, read_record};
 use crate::history::versions::Place;
-use crate::history::{Moment, moment_at};
 
 /// How many records are read from the log at once: enough that a page of segments, each in a record of its own, takes a
 /// few round trips.
@@ -27,16 +26,11 @@ const REMEMBERED_BYTES: usize = 16 * 1024 * 1024;
 /// A log, whichever it is.
 trait AnyLog: Send + Sync {
     fn record(&self, seq: Seq) -> BoxFuture<'_, Result<StoredRecord, ReadError>>;
-    fn moment_at(&self, tip: Seq, time: Instant) -> BoxFuture<'_, Result<Moment, ReadError>>;
 }
 
 impl<L: Log> AnyLog for L {
     fn record(&self, seq: Seq) -> BoxFuture<'_, Result<StoredRecord, ReadError>> {
         Box::pin(read_record(self, seq))
-    }
-
-    fn moment_at(&self, tip: Seq, time: Instant) -> BoxFuture<'_, Result<Moment, ReadError>> {
-        Box::pin(moment_at(self, tip, time))
     }
 }
 
@@ -67,10 +61,6 @@ impl Records {
         Self { log, remembered: Mutex::new(Remembered { records: LruCache::new(REMEMBERED), bytes: 0 }) }
     }
 
-    pub async fn moment_at(&self, tip: Seq, time: Instant) -> Result<Moment, ReadError> {
-        self.log.moment_at(tip, time).await
-    }
-
     async fn record(&self, seq: Seq) -> Result<Arc<StoredRecord>, ReadError> {
         let known = self.remembered.lock().records.get(&seq).map(Arc::clone);
         if let Some(known) = known {
@@ -88,7 +78,7 @@ pub struct Loaded(HashMap<Seq, Arc<StoredRecord>>);
 
 impl Loaded {
     /// Reads those of these records that were not read yet.
-    pub async fn load(&mut self, records: &Records, seqs: impl IntoIterator<Item = Seq>) -> Result<(), PastError> {
+    pub async fn load(&mut self, records: &Records, seqs: impl IntoIterator<Item = Seq>) -> Result<(), AsOfError> {
         let missing: HashSet<Seq> = seqs.into_iter().filter(|seq| !self.0.contains_key(seq)).collect();
         let mut read = stream::iter(missing).map(|seq| records.record(seq)).buffer_unordered(READ_AT_ONCE);
         while let Some(stored) = read.try_next().await? {
@@ -98,11 +88,11 @@ impl Loaded {
     }
 
     /// The event that stands at a place in one of these records.
-    pub fn event(&self, (seq, commit, event): Place) -> Result<&Event, PastError> {
+    pub fn event(&self, (seq, commit, event): Place) -> Result<&Event, AsOfError> {
         let record = self.0.get(&seq).map(|stored| &stored.record);
         let commit = record.and_then(|record| record.commits.get(commit as usize));
         let event = commit.and_then(|commit| commit.events.get(event as usize));
-        event.ok_or(PastError::NoSuchEvent(seq))
+        event.ok_or(AsOfError::NoSuchEvent(seq))
     }
 
     /// The events of one of these records before a place, in order.

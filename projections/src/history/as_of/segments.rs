@@ -12,7 +12,7 @@ use tapelog_commands::SegmentName;
 use tapelog_commands::inventory::{Instances, Inventory, NeededInit, Object};
 use tapelog_events::{Event, FlowId, Instance, ObjectId, Segment, SegmentsAdded, Seq, Tags, TimeRange};
 
-use super::{PastError, Question};
+use super::{AsOfError, Question};
 use crate::history::versions::{Between, InstanceChange, Kind, Place, Span, Stretch};
 use crate::history::{History, thing::Thing};
 use crate::tables::{TagFilter, decode_start};
@@ -127,7 +127,7 @@ fn added(changes: &BTreeMap<Place, Span>) -> impl Iterator<Item = &Span> {
 
 impl Question<'_> {
     /// A Flow's timeline; `None` where there was no such Flow to be seen.
-    async fn timeline(&self, flow_id: FlowId) -> Result<Option<Timeline>, PastError> {
+    async fn timeline(&self, flow_id: FlowId) -> Result<Option<Timeline>, AsOfError> {
         let until = self.until();
         let birth = self.ask(move |history| {
             let is_there = history.versions().flow_before(flow_id, until)?.is_some();
@@ -141,7 +141,7 @@ impl Question<'_> {
         flow_id: FlowId,
         filter: &SegmentFilter,
         paging: &Paging<'_>,
-    ) -> Result<Arc<Tables>, PastError> {
+    ) -> Result<Arc<Tables>, AsOfError> {
         let metadata = self.flows_alone(vec![flow_id]).await?;
         // A cursor of another listing is refused by whoever asks the tables.
         let after = paging.cursor.and_then(|cursor| decode_start(cursor).ok()).map(|start| start.as_nanos());
@@ -164,7 +164,7 @@ impl Question<'_> {
         self.put_together(metadata, inventory).await
     }
 
-    pub async fn segment(mut self, flow_id: FlowId, name: &SegmentName) -> Result<Arc<Tables>, PastError> {
+    pub async fn segment(mut self, flow_id: FlowId, name: &SegmentName) -> Result<Arc<Tables>, AsOfError> {
         let metadata = self.flows_alone(vec![flow_id]).await?;
         let mut inventory = Inventory::default();
         if let Some(timeline) = self.timeline(flow_id).await? {
@@ -178,7 +178,7 @@ impl Question<'_> {
     }
 
     /// The first and the last segment of a Flow that overlap a range.
-    pub async fn ends(&mut self, flow_id: FlowId, range: TimeRange) -> Result<Inventory, PastError> {
+    pub async fn ends(&mut self, flow_id: FlowId, range: TimeRange) -> Result<Inventory, AsOfError> {
         let mut inventory = Inventory::default();
         if let Some(timeline) = self.timeline(flow_id).await? {
             let mut found = self.one(timeline, stretch_of(&range), Direction::Usual).await?;
@@ -193,7 +193,7 @@ impl Question<'_> {
         timeline: Timeline,
         stretch: Stretch,
         direction: Direction,
-    ) -> Result<Found, PastError> {
+    ) -> Result<Found, AsOfError> {
         self.search(timeline, &Search { stretch, direction, after: None, tags: &[], enough: 1 }).await
     }
 
@@ -204,7 +204,7 @@ impl Question<'_> {
         filter: &FlowFilter,
         sort: SortBy,
         paging: &Paging<'_>,
-    ) -> Result<Arc<Tables>, PastError> {
+    ) -> Result<Arc<Tables>, AsOfError> {
         let listing = self.listing().await?;
         let Some(range) = filter.timerange.filter(|range| !range.is_eternity()) else { return Ok(listing) };
         let others = FlowFilter { timerange: None, ..filter.clone() };
@@ -234,7 +234,7 @@ impl Question<'_> {
     }
 
     /// Segments from one end of a stretch on, until there are enough or the other end is reached.
-    async fn search(&mut self, timeline: Timeline, search: &Search<'_>) -> Result<Found, PastError> {
+    async fn search(&mut self, timeline: Timeline, search: &Search<'_>) -> Result<Found, AsOfError> {
         let Search { stretch, direction, enough, .. } = *search;
         let Timeline { flow_id, between } = timeline;
         if stretch.from >= stretch.to {
@@ -258,7 +258,7 @@ impl Question<'_> {
     }
 
     /// The same of segments that were given tags, of which the index knows where they start.
-    async fn search_tagged(&mut self, timeline: Timeline, search: &Search<'_>) -> Result<Found, PastError> {
+    async fn search_tagged(&mut self, timeline: Timeline, search: &Search<'_>) -> Result<Found, AsOfError> {
         let Search { stretch, direction, enough, .. } = *search;
         let Timeline { flow_id, between } = timeline;
         if stretch.from >= stretch.to {
@@ -289,7 +289,7 @@ impl Question<'_> {
     }
 
     /// Segments at all places of a timeline at which an object was ever used.
-    async fn of_object(&mut self, timeline: Timeline, object_id: &ObjectId) -> Result<Found, PastError> {
+    async fn of_object(&mut self, timeline: Timeline, object_id: &ObjectId) -> Result<Found, AsOfError> {
         let Timeline { flow_id, between: (birth, until) } = timeline;
         let mut starts = Vec::new();
         for seq in self.touched(object_id, birth.0).await? {
@@ -310,7 +310,7 @@ impl Question<'_> {
     }
 
     /// The records that touched an object, in order, from this one on; they are read.
-    pub async fn touched(&mut self, object_id: &ObjectId, first: Seq) -> Result<Vec<Seq>, PastError> {
+    pub async fn touched(&mut self, object_id: &ObjectId, first: Seq) -> Result<Vec<Seq>, AsOfError> {
         let (name, last) = (Thing::Object(object_id).name(), self.moment.seq);
         let seqs = self.ask(move |history| {
             let mut postings = history.touched().postings(name, (first, last), Direction::Usual);
@@ -328,7 +328,7 @@ impl Question<'_> {
     }
 
     /// The segments that overlap parts of a timeline; the parts are in order and do not overlap.
-    async fn alive(&mut self, timeline: Timeline, parts: &[Stretch]) -> Result<Found, PastError> {
+    async fn alive(&mut self, timeline: Timeline, parts: &[Stretch]) -> Result<Found, AsOfError> {
         let asked = parts.to_vec();
         let changes = self.ask(move |history| changes(history, timeline, &asked)).await?;
         self.left_of(timeline, parts, changes).await
@@ -340,7 +340,7 @@ impl Question<'_> {
         timeline: Timeline,
         parts: &[Stretch],
         changes: BTreeMap<Place, Span>,
-    ) -> Result<Found, PastError> {
+    ) -> Result<Found, AsOfError> {
         self.loaded.load(&self.past.records, added(&changes).map(|span| span.place.0)).await?;
         let is_asked_for = |stretch: &Stretch| {
             let last = parts.partition_point(|part| part.from < stretch.to);
@@ -351,7 +351,7 @@ impl Question<'_> {
             match &span.kind {
                 Kind::Added => {
                     let Event::SegmentsAdded(event) = self.loaded.event(*place)? else {
-                        return Err(PastError::NoSuchEvent(place.0));
+                        return Err(AsOfError::NoSuchEvent(place.0));
                     };
                     let segments = event.segments.iter().map(|segment| (stretch_of(&segment.timerange), segment));
                     for (stretch, segment) in segments.filter(|(stretch, _)| is_asked_for(stretch)) {
@@ -379,7 +379,7 @@ impl Question<'_> {
         Timeline { flow_id, between }: Timeline,
         parts: &[Stretch],
         found: &mut Found,
-    ) -> Result<(), PastError> {
+    ) -> Result<(), AsOfError> {
         let starts = parts.iter().filter_map(|part| {
             // What reaches into a part starts before it.
             let reaching = found.range(..part.from).next_back().filter(|(_, alive)| alive.stretch().overlaps(part));
@@ -404,7 +404,7 @@ impl Question<'_> {
     pub async fn instances(
         &mut self,
         named: HashMap<ObjectId, (Place, Instances)>,
-    ) -> Result<HashMap<ObjectId, Instances>, PastError> {
+    ) -> Result<HashMap<ObjectId, Instances>, AsOfError> {
         let until = self.until();
         let objects: Vec<_> = named.iter().map(|(id, (place, _))| (id.clone(), *place)).collect();
         let changed = self.ask(move |history| {
@@ -438,7 +438,7 @@ impl Question<'_> {
                 match change {
                     InstanceChange::Listed(place) => match self.loaded.event(place)? {
                         Event::SegmentsAdded(event) => *of_object = listed_in(event, &id).unwrap_or_default(),
-                        _ => return Err(PastError::NoSuchEvent(place.0)),
+                        _ => return Err(AsOfError::NoSuchEvent(place.0)),
                     },
                     InstanceChange::Added(instance) => add(of_object, instance),
                     InstanceChange::Removed(instance) => of_object.retain(|other| *other != instance),
@@ -454,7 +454,7 @@ impl Question<'_> {
         inventory: &mut Inventory,
         timeline: Timeline,
         found: Found,
-    ) -> Result<(), PastError> {
+    ) -> Result<(), AsOfError> {
         let slot = inventory.create_flow(timeline.flow_id);
         let mut named: HashMap<ObjectId, (Place, Instances)> = HashMap::new();
         for alive in found.values() {
@@ -472,6 +472,9 @@ impl Question<'_> {
             }
             let init = alive.init.as_ref().map(|(object_id, instances)| NeededInit { object_id, instances });
             inventory.add(slot, &alive.segment, &alive.instances, init)?;
+            if let (Some(tags), Some((start, _))) = (&alive.tags, alive.segment.timerange.start()) {
+                inventory.tag_segment(slot, start, tags)?;
+            }
         }
         for (id, instances) in self.instances(named).await? {
             if let Some(slot) = inventory.object_slot(&id) {
@@ -497,8 +500,8 @@ fn point(at: i128) -> Stretch {
     Stretch { from: at, to: at.saturating_add(1) }
 }
 
-fn alive_of(place: Place, event: &SegmentsAdded, segment: &Segment) -> Result<Alive, PastError> {
-    let no_such = || PastError::NoSuchEvent(place.0);
+fn alive_of(place: Place, event: &SegmentsAdded, segment: &Segment) -> Result<Alive, AsOfError> {
+    let no_such = || AsOfError::NoSuchEvent(place.0);
     let init = match segment.init_object {
         None => None,
         Some(number) => {

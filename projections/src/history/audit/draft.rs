@@ -4,7 +4,7 @@ use serde::Serialize;
 use serde_json::{Map, Value, json};
 use tapelog_events::{
     DeletionRequest, DeletionStatus, Event, Failure, FlowId, ObjectId, SegmentsAdded, SegmentsDeleted, SourceId,
-    TimeRange, Webhook, WebhookId, WebhookStatus,
+    TimeRange, Timestamp, Webhook, WebhookId, WebhookStatus,
 };
 
 use crate::history::document::{Document, Statement, stated};
@@ -25,19 +25,16 @@ pub(super) enum Before<'a> {
     Nothing,
     /// In the event.
     Said(Value),
-    /// In the index.
-    Version(Version),
-    /// In an event before.
-    Document(Document<'a>),
-}
-
-/// A version of metadata that the index keeps.
-#[derive(Clone, Copy)]
-pub(super) enum Version {
+    /// The Flow as it was last.
     Flow(FlowId),
     /// The Flow as it was when it was put aside.
     TrashedFlow(FlowId),
+    /// The Source as it was last.
     Source(SourceId),
+    /// The tags of the segment of the Flow that starts there.
+    SegmentTags(FlowId, Timestamp),
+    /// In an event before.
+    Document(Document<'a>),
 }
 
 impl<'a> Draft<'a> {
@@ -77,39 +74,35 @@ impl<'a> Draft<'a> {
 
 /// What an event changed: nothing, one thing, or several.
 pub(super) fn drafts(event: &Event) -> Vec<Draft<'_>> {
-    let (new, was) = (Before::Nothing, Before::Version);
+    let new = Before::Nothing;
     match event {
-        Event::LogStarted(event) => Draft::new("log", event.incarnation, new, Some(json(event))),
-        Event::SourceCreated(event) => Draft::new("source", event.source.id, new, Some(json(&event.source))),
+        Event::LogStarted(event) => Draft::new("log", event.incarnation, new, Some(as_json(event))),
+        Event::SourceCreated(event) => Draft::new("source", event.source.id, new, Some(as_json(&event.source))),
         Event::SourceUpdated(event) => {
             let id = event.source.id;
-            Draft::new("source", id, was(Version::Source(id)), Some(json(&event.source)))
+            Draft::new("source", id, Before::Source(id), Some(as_json(&event.source)))
         }
-        Event::SourceDeleted(event) => {
-            Draft::new("source", event.source_id, was(Version::Source(event.source_id)), None)
-        }
-        Event::FlowCreated(event) => Draft::new("flow", event.flow.id, new, Some(json(&event.flow))),
+        Event::SourceDeleted(event) => Draft::new("source", event.source_id, Before::Source(event.source_id), None),
+        Event::FlowCreated(event) => Draft::new("flow", event.flow.id, new, Some(as_json(&event.flow))),
         Event::FlowUpdated(event) => {
             let id = event.flow.id;
-            Draft::new("flow", id, was(Version::Flow(id)), Some(json(&event.flow)))
+            Draft::new("flow", id, Before::Flow(id), Some(as_json(&event.flow)))
         }
-        Event::FlowRestored(event) => Draft::new("flow", event.flow.id, new, Some(json(&event.flow))),
-        Event::FlowDeleted(event) => Draft::new("flow", event.flow_id, was(Version::Flow(event.flow_id)), None),
-        Event::FlowTrashed(event) => Draft::new("flow", event.flow_id, was(Version::Flow(event.flow_id)), None),
-        Event::FlowPurged(event) => Draft::new("flow", event.flow_id, was(Version::TrashedFlow(event.flow_id)), None),
+        Event::FlowRestored(event) => Draft::new("flow", event.flow.id, new, Some(as_json(&event.flow))),
+        Event::FlowDeleted(event) => Draft::new("flow", event.flow_id, Before::Flow(event.flow_id), None),
+        Event::FlowTrashed(event) => Draft::new("flow", event.flow_id, Before::Flow(event.flow_id), None),
+        Event::FlowPurged(event) => Draft::new("flow", event.flow_id, Before::TrashedFlow(event.flow_id), None),
         Event::SegmentsAdded(event) => Draft::new("flow", event.flow_id, new, Some(added_json(event))),
-        Event::SegmentsDeleted(event) => {
-            Draft::new("flow", event.flow_id, Before::Said(deleted_json(event)), None)
-        }
+        Event::SegmentsDeleted(event) => Draft::new("flow", event.flow_id, Before::Said(deleted_json(event)), None),
         Event::SegmentTagged(event) => {
             let after = json!({ "segment": { "start": event.start, "tags": event.tags } });
-            Draft::new("flow", event.flow_id, new, Some(after))
+            Draft::new("flow", event.flow_id, Before::SegmentTags(event.flow_id, event.start), Some(after))
         }
-        Event::ProfileCreated(event) => Draft::new("profile", event.profile.id, new, Some(json(&event.profile))),
+        Event::ProfileCreated(event) => Draft::new("profile", event.profile.id, new, Some(as_json(&event.profile))),
         Event::ObjectsAllocated(event) => {
             let mut allocated = json!({ "storage_id": event.storage_id, "content_type": event.content_type });
             if let Some(id) = event.flow_id {
-                allocated["flow_id"] = json(&id);
+                allocated["flow_id"] = as_json(&id);
             }
             Draft::of_objects(&event.object_ids, || (Before::Nothing, Some(allocated.clone())))
         }
@@ -124,9 +117,7 @@ pub(super) fn drafts(event: &Event) -> Vec<Draft<'_>> {
             let before = Before::Said(json!({ "instance": event.instance }));
             Draft::new("object", &event.object_id, before, None)
         }
-        Event::InstanceErased(event) => {
-            Draft::of_object(&event.object_id, json!({ "erased_from": event.storage_id }))
-        }
+        Event::InstanceErased(event) => Draft::of_object(&event.object_id, json!({ "erased_from": event.storage_id })),
         Event::CopyRequested(event) => Draft::of_object(&event.object_id, json!({ "copy_to": event.storage_id })),
         Event::CopyFailed(event) => {
             let after = json!({ "copy_to": event.storage_id, "failed": event.reason });
@@ -177,7 +168,7 @@ fn added_json(event: &SegmentsAdded) -> Value {
 fn deleted_json(event: &SegmentsDeleted) -> Value {
     let mut segments = json!({ "count": event.count, "timerange": event.timerange });
     if let Some(id) = &event.object_id {
-        segments["object_id"] = json(id);
+        segments["object_id"] = as_json(id);
     }
     json!({ "segments": segments })
 }
@@ -186,20 +177,20 @@ fn deleted_json(event: &SegmentsDeleted) -> Value {
 pub(super) fn written(statement: Statement<'_>) -> Option<Value> {
     match statement {
         Statement::Webhook(webhook) => Some(webhook_json(webhook)),
-        Statement::Account(account) => Some(json(account)),
-        Statement::Token(token) => Some(json(token)),
+        Statement::Account(account) => Some(as_json(account)),
+        Statement::Token(token) => Some(as_json(token)),
         Statement::Deletion(request) => Some(deletion_json(request)),
-        Statement::Service(service) => Some(json(service)),
+        Statement::Service(service) => Some(as_json(service)),
         Statement::Gone => None,
     }
 }
 
-pub(super) fn json<T: Serialize>(value: &T) -> Value {
+pub(super) fn as_json<T: Serialize>(value: &T) -> Value {
     serde_json::to_value(value).expect("every type of the log can be written as JSON")
 }
 
 fn members<T: Serialize>(value: &T) -> Map<String, Value> {
-    let Value::Object(members) = json(value) else { unreachable!("it is a struct") };
+    let Value::Object(members) = as_json(value) else { unreachable!("it is a struct") };
     members
 }
 
@@ -213,9 +204,9 @@ fn webhook_json(webhook: &Webhook) -> Value {
         WebhookStatus::Error(failure) => ("error", Some(failure)),
     };
     let mut all = members(subscription);
-    all.extend([("id".to_owned(), json(id)), ("created".to_owned(), json(created))]);
-    all.extend([("owner".to_owned(), json(owner)), ("access".to_owned(), json(access))]);
-    all.extend(signing.iter().map(|signing| ("signing".to_owned(), json(signing))));
+    all.extend([("id".to_owned(), as_json(id)), ("created".to_owned(), as_json(created))]);
+    all.extend([("owner".to_owned(), as_json(owner)), ("access".to_owned(), as_json(access))]);
+    all.extend(signing.iter().map(|signing| ("signing".to_owned(), as_json(signing))));
     all.extend(status_members(status, error));
     Value::Object(all)
 }
@@ -234,6 +225,6 @@ fn deletion_json(request: &DeletionRequest) -> Value {
 }
 
 fn status_members(status: &str, error: Option<&Failure>) -> impl Iterator<Item = (String, Value)> {
-    let error = error.map(|failure| ("error".to_owned(), json(failure)));
+    let error = error.map(|failure| ("error".to_owned(), as_json(failure)));
     [("status".to_owned(), Value::from(status))].into_iter().chain(error)
 }

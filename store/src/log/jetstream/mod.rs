@@ -30,7 +30,7 @@ use connection::Cut;
 use deliveries::Subscription;
 pub use inspect::{Inspection, StreamFacts, inspect};
 pub use open::OpenError;
-pub use restore::{RestoreError, Restoration};
+pub use restore::{Restoration, RestoreError};
 
 /// What the headers of a message may take of the server's `max_payload`, in bytes.
 const HEADER_BYTES: usize = 1024;

@@ -129,11 +129,9 @@ pub(super) async fn open(
 pub(super) fn marker_of(path: &Path, stream: &str) -> Result<Option<Marker>, OpenError> {
     let marker = Marker::load(path)?;
     match marker {
-        Some(marker) if marker.stream != stream => Err(OpenError::OtherLog {
-            stream: stream.to_owned(),
-            found: marker.stream,
-            marker: path.to_owned(),
-        }),
+        Some(marker) if marker.stream != stream => {
+            Err(OpenError::OtherLog { stream: stream.to_owned(), found: marker.stream, marker: path.to_owned() })
+        }
         marker => Ok(marker),
     }
 }
@@ -160,7 +158,7 @@ pub(super) async fn create_as(
 ) -> Result<Info, Unreachable> {
     match context.create_stream(configuration).await {
         Ok(stream) => {
-            info!(stream = settings.stream, replicas = settings.replicas, "a new log was made");
+            info!(stream = settings.stream, replicas = settings.replicas, "a stream for the log was made");
             Ok(stream.cached_info().clone())
         }
         // Another node made it at the same moment, with settings of its own.

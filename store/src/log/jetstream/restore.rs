@@ -107,8 +107,8 @@ struct Sent {
 }
 
 impl Restoration {
-    /// Prepares the stream, which is made where it is missing, for a log of this life that ends at `end`. `known` is a
-    /// record that the log is known to have held, besides what the marker says. Nothing is changed yet.
+    /// Finds the stream for a log of this life that ends at `end`; where it is missing, it is made, and marked as one that
+    /// is being restored. `known` is a record that the log is known to have held, besides what the marker says.
     ///
     /// # Errors
     /// When this node knows another life of the log, or records after `end`; when the stream is something else, or cannot
@@ -231,8 +231,7 @@ impl Restoration {
     }
 
     fn remember(&self) -> Result<(), RestoreError> {
-        let marker =
-            Marker { stream: self.settings.stream.clone(), incarnation: self.incarnation, last_seq: self.end };
+        let marker = Marker { stream: self.settings.stream.clone(), incarnation: self.incarnation, last_seq: self.end };
         Ok(marker.store(&self.marker)?)
     }
 

@@ -78,7 +78,8 @@ fn attempts_are_filtered_by_all_that_is_given() {
     assert_eq!(seconds(AttemptFilter { position: Some(EventPosition::start_of(Seq(3))), ..ALL }), [6, 7]);
     let notification = Some(Notification::FlowCreated);
     assert_eq!(seconds(AttemptFilter { notification, from: Some(at(7)), ..ALL }), [8, 10]);
-    let cursors = pages(&table, &AttemptFilter { kind: Some(AttemptKind::Refused), ..ALL }, AttemptOrder::NewestFirst, at(0), 1);
+    let cursors =
+        pages(&table, &AttemptFilter { kind: Some(AttemptKind::Refused), ..ALL }, AttemptOrder::NewestFirst, at(0), 1);
     assert_eq!(cursors, [vec![10], vec![5], vec![]]);
 }
 
@@ -99,7 +100,9 @@ fn a_table_goes_on_where_it_left_off_and_is_emptied_for_another_stream() {
     let table = Table::open(folder.path()).unwrap();
     assert_eq!(table.begin(&STREAM).unwrap(), 8);
     assert_eq!(table.attempts.iter().count(), 30);
-    for other in [StreamState { created: Instant::from_micros(6), ..STREAM }, StreamState { last_sequence: 6, ..STREAM }] {
+    for other in
+        [StreamState { created: Instant::from_micros(6), ..STREAM }, StreamState { last_sequence: 6, ..STREAM }]
+    {
         table.enter(STREAM.created, 7, [row(1, 1, DELIVERED)]).unwrap();
         assert_eq!(table.begin(&other).unwrap(), 1);
         assert_eq!(table.attempts.iter().count(), 0);

@@ -31,7 +31,14 @@ pub const OPERATIONS: &[(&str, Described)] = &[
             text: "Newest first. Attempts are kept for as long as the settings say; a page may have fewer items than it \
                    could have, and not be the last one.",
             query: &[
-                &DELIVERY_RESULT, &DELIVERY_TYPE, &DELIVERY_EVENT, &DELIVERY_FROM, &DELIVERY_TO, &REVERSE, &LIMIT, &PAGE,
+                &DELIVERY_RESULT,
+                &DELIVERY_TYPE,
+                &DELIVERY_EVENT,
+                &DELIVERY_FROM,
+                &DELIVERY_TO,
+                &REVERSE,
+                &LIMIT,
+                &PAGE,
             ],
             answers: &[Answer::Page("Attempts.", of::<AttemptDocument>, LISTING)],
             ..PLAIN
@@ -63,7 +70,13 @@ pub const OPERATIONS: &[(&str, Described)] = &[
     ),
     (
         "/service/webhooks/{webhookId}/dead-letters/{eventId}",
-        Described { verb: Delete, id: "delete-dead-letter", tag: "Webhooks", summary: "Give up a dead letter", ..PLAIN },
+        Described {
+            verb: Delete,
+            id: "delete-dead-letter",
+            tag: "Webhooks",
+            summary: "Give up a dead letter",
+            ..PLAIN
+        },
     ),
     (
         "/service/webhooks/{webhookId}/dead-letters/redeliver",
