@@ -173,8 +173,10 @@ impl Node {
         let log = log.map_err(|error| archive::with_advice(error, &settings))?;
         let checkpoints = Arc::new(Checkpoints::open(&data.checkpoints())?);
         let started = std::time::Instant::now();
-        let tables = open_tables(&log.log, &checkpoints, |_, _| {}).await;
-        let tables = tables.map_err(|error| archive::with_advice(error.into(), &settings))?;
+        let history = data.history();
+        let (tables, history) =
+            tokio::join!(open_tables(&log.log, &checkpoints, |_, _| {}), open_history(&log.log, &history));
+        let (tables, history) = (tables.map_err(|error| archive::with_advice(error.into(), &settings))?, history?);
         let head = tables.head();
         tracing::info!(
             seq = head.seq.0,
@@ -182,7 +184,6 @@ impl Node {
             elapsed_ms = started.elapsed().as_millis() as u64,
             "tables are ready"
         );
-        let history = open_history(&log.log, &data.history()).await?;
         let state = tables.write_side();
         let live = Arc::new(Live::new(tables));
 
@@ -201,6 +202,7 @@ impl Node {
         sequencer.register(registry);
         projector.register(registry);
         live.register(registry);
+        history.register(registry);
         media_metrics.register(registry);
         connections.register(registry);
         checkpointing.register(registry);
@@ -267,6 +269,7 @@ impl Node {
             past: Arc::new(LogPast {
                 log: log.log.clone(),
                 history: history.clone(),
+                historian,
                 as_of: AsOf::new(history.clone(), Arc::new(log.log.clone()), Arc::clone(&live)),
             }),
             incarnation,

@@ -5,6 +5,7 @@
 //! ([`limit_server`]), and a bare publish to JetStream ([`raw_log`]). The client is as light as it can be, since it
 //! shares the machine with the server ([`client`], [`load`]).
 
+mod bare_loop;
 mod client;
 mod histogram;
 mod limit_server;
@@ -35,6 +36,8 @@ use crate::store::Subject;
 
 /// The argument with which this program starts itself as the limit of HTTP.
 const LIMIT_SERVER: &str = "limit-server";
+/// The argument with which this program starts itself as the limit of deliveries.
+const BARE_LOOP: &str = "bare-loop";
 
 /// Measures a TAMS server, and its limits beside it.
 #[derive(Debug, Parser)]
@@ -67,6 +70,9 @@ enum Command {
     /// Serve the limit of HTTP: the same stack without a store
     #[command(name = LIMIT_SERVER)]
     LimitServer,
+    /// Post bodies to receivers of webhooks
+    #[command(name = BARE_LOOP)]
+    BareLoop(bare_loop::BareLoop),
 }
 
 #[tokio::main]
@@ -74,6 +80,7 @@ async fn main() -> Result<()> {
     let arguments = Arguments::parse();
     match arguments.command {
         Some(Command::LimitServer) => limit_server::serve().await,
+        Some(Command::BareLoop(bare_loop)) => bare_loop.run().await,
         // An interrupted measurement still stops its servers and removes their folders.
         None => tokio::select! {
             measured = measure(arguments) => measured,

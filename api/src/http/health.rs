@@ -11,6 +11,7 @@ use parking_lot::Mutex;
 use serde::Serialize;
 use tapelog_events::{Position, Seq, StorageId};
 use tapelog_projections::ProjectorStatus;
+use tapelog_projections::history::HistorianStatus;
 use tapelog_store::sequencer::Status;
 use tokio::time::timeout;
 
@@ -176,8 +177,30 @@ struct Projections {
     lag: Option<u64>,
     following: bool,
     detail: String,
+    /// Where in the log everything happened.
+    history: HistoryState,
     /// Verification and rebuild.
     maintenance: Maintenance,
+}
+
+#[derive(Serialize)]
+struct HistoryState {
+    position: String,
+    /// How many records it is behind the tables.
+    lag: u64,
+    following: bool,
+    detail: String,
+}
+
+fn history(app: &App, tables: Seq) -> HistoryState {
+    let seq = app.parts.past.history().head().seq;
+    let (following, detail) = match app.parts.past.historian() {
+        HistorianStatus::Following => (true, "following".to_owned()),
+        HistorianStatus::Stopped { seq, error } => (false, format!("stopped at record {seq}: {error}")),
+        HistorianStatus::Ended => (false, "following no longer".to_owned()),
+    };
+    let position = Position { incarnation: app.parts.incarnation, seq }.to_string();
+    HistoryState { position, lag: tables.0.saturating_sub(seq.0), following, detail }
 }
 
 /// `GET /admin/projections`: how far the tables are.
@@ -193,6 +216,7 @@ pub async fn projections(call: &Call<'_>) -> Response {
         lag: log_tip.map(|tip| tip.0.saturating_sub(seq.0)),
         following,
         detail,
+        history: history(app, seq),
         maintenance: app.parts.maintenance.borrow().clone(),
     };
     call.at(seq, response::ok(&body))

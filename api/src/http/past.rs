@@ -6,13 +6,16 @@ use tapelog_events::{Instant, Seq};
 use tapelog_projections::Direction;
 use tapelog_projections::history::as_of::AsOf;
 use tapelog_projections::history::audit::{AuditError, AuditFilter, AuditPage, audit};
-use tapelog_projections::history::{History, Moment, ReadError, moment_at};
+use tapelog_projections::history::{Historian, HistorianStatus, History, Moment, ReadError, moment_at};
 use tapelog_store::log::{Log, Unreachable};
 
 /// The past of a store, whatever its log is kept on.
 pub trait Past: Send + Sync {
     /// Where in the log everything happened.
     fn history(&self) -> &History;
+
+    /// How that is kept up to date.
+    fn historian(&self) -> HistorianStatus;
 
     /// The tables of the past.
     fn as_of(&self) -> &AsOf;
@@ -39,6 +42,8 @@ pub struct LogPast<L> {
     pub log: L,
     /// Its history.
     pub history: History,
+    /// What keeps that up to date.
+    pub historian: Historian,
     /// The tables of its past.
     pub as_of: AsOf,
 }
@@ -46,6 +51,10 @@ pub struct LogPast<L> {
 impl<L: Log> Past for LogPast<L> {
     fn history(&self) -> &History {
         &self.history
+    }
+
+    fn historian(&self) -> HistorianStatus {
+        self.historian.status().borrow().clone()
     }
 
     fn as_of(&self) -> &AsOf {

@@ -14,7 +14,7 @@ use hyper::{Request, StatusCode};
 use serde_json::{Value, json};
 use tapelog_commands::State;
 use tapelog_events::{Instant, Tags, Timestamp, WebhookId};
-use tapelog_projections::history::History;
+use tapelog_projections::history::{Historian, History};
 use tapelog_projections::history::as_of::AsOf;
 use tapelog_projections::{Live, Projector, Tables};
 use tapelog_store::guard::{Guard, Networks};
@@ -134,6 +134,7 @@ async fn app_on(log: Arc<MemoryLog>) -> App {
         past: Arc::new(LogPast {
             log: MemoryLog::clone(&log),
             as_of: AsOf::new(history.clone(), Arc::clone(&log), Arc::clone(&present)),
+            historian: Historian::start(MemoryLog::clone(&log), history.clone(), CancellationToken::new()).0,
             history,
         }),
         log,

@@ -49,11 +49,7 @@ pub async fn measure(bench: &mut Bench) -> Result<Section> {
     let of_half = format!("as_of={half}");
     let reads = [
         ("one flow".to_owned(), vec![format!("/flows/{flow_id}")], &of_half),
-        (
-            "one flow with its timerange".to_owned(),
-            vec![format!("/flows/{flow_id}?include_timerange=true")],
-            &of_half,
-        ),
+        ("one flow with its timerange".to_owned(), vec![format!("/flows/{flow_id}?include_timerange=true")], &of_half),
         (format!("{WINDOW} of {} segments, anywhere", grouped(segments as f64)), windows, &of_half),
         ("one object".to_owned(), vec![format!("/objects/{}", object.object_id)], &of_half),
         (format!("{LISTED} flows"), vec![format!("/flows?limit={LISTED}")], &format!("as_of={listed}")),

@@ -63,8 +63,10 @@ impl Scenario {
     /// When the server does not do what it should.
     pub async fn measure(self, bench: &mut Bench) -> Result<Option<Section>> {
         bench.progress.set_message(self.to_string());
-        let needs_own_server =
-            matches!(self, Self::Listing | Self::AsOf | Self::Webhooks | Self::Footprint | Self::Replay | Self::Rebuild);
+        let needs_own_server = matches!(
+            self,
+            Self::Listing | Self::AsOf | Self::Webhooks | Self::Footprint | Self::Replay | Self::Rebuild
+        );
         if needs_own_server && !bench.subject.is_own() {
             return Ok(None);
         }

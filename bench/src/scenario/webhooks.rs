@@ -16,9 +16,10 @@ use serde::Deserialize;
 use serde_json::json;
 use tokio::net::TcpListener;
 use tokio::sync::Notify;
-use tokio::task::{AbortHandle, JoinSet};
+use tokio::task::AbortHandle;
 
 use super::Bench;
+use crate::bare_loop;
 use crate::histogram::Histogram;
 use crate::report::{Latency, Row, Section, Target, Unit};
 use crate::tams::Recorder;
@@ -223,33 +224,10 @@ async fn deliver(
         let Kept::Bodies(bodies) = std::mem::take(&mut *received.kept.lock()) else { continue };
         ensure!(bodies.len() == count, "{} bodies came of {count}", bodies.len());
         received.begin(Kept::Nothing);
-        let begun = Instant::now();
-        post_bodies(receivers, webhooks.len(), bodies).await?;
-        bare.push(count as f64 / begun.elapsed().as_secs_f64());
+        let urls: Vec<_> = (0..webhooks.len()).map(|receiver| receivers.url(receiver)).collect();
+        bare.push(count as f64 / bare_loop::run(&urls, &bodies).await?.as_secs_f64());
     }
     Ok((delivered, bare))
-}
-
-/// Sends bodies to receivers, to each its share, one after the other.
-async fn post_bodies(receivers: &Receivers, loops: usize, bodies: Vec<Bytes>) -> Result<()> {
-    // Only the first of several rounds finds none installed.
-    rustls::crypto::ring::default_provider().install_default().ok();
-    let http = reqwest::Client::builder().no_proxy().build()?;
-    let mut tasks = JoinSet::new();
-    for (receiver, bodies) in bodies.chunks(bodies.len() / loops).enumerate().take(loops) {
-        let (http, url, bodies) = (http.clone(), receivers.url(receiver), bodies.to_vec());
-        tasks.spawn(async move {
-            for body in bodies {
-                let request = http.post(&url).header("content-type", "application/json").body(body);
-                request.send().await?.error_for_status()?;
-            }
-            anyhow::Ok(())
-        });
-    }
-    while let Some(ended) = tasks.join_next().await {
-        ended??;
-    }
-    Ok(())
 }
 
 /// How long after its acknowledgement an event is delivered, where one is posted after the other.

@@ -4,7 +4,6 @@
 
 mod node;
 mod receiver;
-mod speed;
 
 use std::time::Duration;
 
