@@ -41,7 +41,9 @@ async fn told(api: &Api, paths: &[String], moment: Option<&str>) -> Told {
         let asked = moment.map_or_else(|| path.clone(), |moment| asking(path, &format!("as_of={moment}")));
         let answer = api.get(&asked).await;
         let value = match answer.status {
-            200 if answer.json().is_array() && answer.header("x-paging-limit").is_some() => json!(all(api, &asked).await),
+            200 if answer.json().is_array() && answer.header("x-paging-limit").is_some() => {
+                json!(all(api, &asked).await)
+            }
             200 => answer.json(),
             status => json!(status),
         };

@@ -132,7 +132,9 @@ async fn moment(call: &Call<'_>, text: &str) -> Result<Moment, Problem> {
             }
             let last = parts.tables.position();
             if moment.seq > last {
-                return Err(Problem::invalid(format!("query parameter as_of: {text} is beyond record {last}, the last")));
+                return Err(Problem::invalid(format!(
+                    "query parameter as_of: {text} is beyond record {last}, the last"
+                )));
             }
             Ok(moment)
         }
@@ -183,9 +185,7 @@ async fn tables(
             let (filter, paging) = (segment::filter(query)?, call::paging(call, query)?);
             told(Wanted::Segments { flow_id: *id, filter: &filter, paging: &paging }).await
         }
-        R::SegmentTags(id, name) | R::SegmentTag(id, name, _) => {
-            told(Wanted::Segment { flow_id: *id, name }).await
-        }
+        R::SegmentTags(id, name) | R::SegmentTag(id, name, _) => told(Wanted::Segment { flow_id: *id, name }).await,
         R::Object(id) => told(Wanted::Object(id)).await,
         // Listings; nothing else is let through.
         _ => told(Wanted::Listing).await,

@@ -31,7 +31,9 @@ fn events_say_the_classes_of_the_flow_or_source_that_they_do_not_hold() {
     let then = given(news_flow()).when(delete_segments(FLOW, "_", None));
     let Event::SegmentsDeleted(deleted) = then.only_event() else { panic!("segments were deleted") };
     assert_eq!(deleted.collected_by.auth_classes, news);
-    let then = given(news_flow()).when(post_one(FLOW, new_segment("o2", "[1:0_2:0)")));
+    let posted =
+        NewSegment { get_urls: vec![located("https://example.com/x", "elsewhere")], ..new_segment("o2", "[1:0_2:0)") };
+    let then = given(news_flow()).when(post_one(FLOW, posted));
     let Event::SegmentsAdded(added) = then.only_event() else { panic!("segments were added") };
     assert_eq!(added.collected_by.auth_classes, news);
     let mut classes = Vec::new();

@@ -204,7 +204,8 @@ impl Versions {
         let of = Key::new(document::SEGMENT_TAGS).uuid(id.as_uuid());
         let entries = range(&self.documents, &of.clone().moment(stretch.from), &of.moment(stretch.to));
         let placed = entries.map(move |entry| {
-            let (key, value) = entry.into_inner_if(|key| place_in(key).is_ok_and(|place| from < place && place < to))?;
+            let (key, value) =
+                entry.into_inner_if(|key| place_in(key).is_ok_and(|place| from < place && place < to))?;
             let Some(value) = value else { return Ok(None) };
             Ok(Some((moment_in(&key)?, place_in(&key)?, decode(&value)?)))
         });

@@ -8,9 +8,7 @@ use tapelog_commands::{Command, Handled, SegmentName};
 use tapelog_events::{AUTH_CLASSES, Access, ChainHash, Commit, Record, Seq, TagValue, TimeRange, Timestamp, codec};
 use tapelog_projections::history::as_of::{AsOf, Wanted};
 use tapelog_projections::history::{History, Moment};
-use tapelog_projections::{
-    Direction, FlowFilter, Live, Paging, SegmentFilter, SortBy, SourceFilter, Tables,
-};
+use tapelog_projections::{Direction, FlowFilter, Live, Paging, SegmentFilter, SortBy, SourceFilter, Tables};
 use tapelog_store::log::memory::MemoryLog;
 use tapelog_store::log::{Head, Log};
 use tempfile::{TempDir, tempdir};
@@ -55,7 +53,8 @@ impl Chronicle {
             commits.push(commit);
             moments.push((Moment { seq: head.seq.next(), commits: commits.len() as u32 }, tables));
             if commits.len() >= room || index + 1 == count {
-                let record = Record { format: codec::FORMAT, prev_hash: head.hash, commits: std::mem::take(&mut commits) };
+                let record =
+                    Record { format: codec::FORMAT, prev_hash: head.hash, commits: std::mem::take(&mut commits) };
                 let payload = Bytes::from(codec::encode(&record));
                 let hash = ChainHash::of(&payload);
                 log.append(head.seq, payload).await.unwrap();
@@ -262,7 +261,8 @@ fn pages_of_a_long_recording_are_told_wherever_they_are_and_whatever_went_since(
     run(async {
         let mut commands = vec![put(flow(1), metadata(source(1)))];
         for number in 0..60 {
-            let ranges: Vec<_> = (0..7).map(|of| format!("[{}:0_{}:0)", number * 7 + of, number * 7 + of + 1)).collect();
+            let ranges: Vec<_> =
+                (0..7).map(|of| format!("[{}:0_{}:0)", number * 7 + of, number * 7 + of + 1)).collect();
             commands.push(post_ranges(flow(1), &ranges.iter().map(String::as_str).collect::<Vec<_>>()));
             if number > 20 && number % 5 == 0 {
                 commands.push(delete_segments(flow(1), &format!("_{}:0)", (number - 20) * 7)));
@@ -314,7 +314,8 @@ fn what_may_not_be_seen_at_present_is_not_seen_in_the_past() {
         ])
         .await;
         let reader = reader_of("news");
-        let readable = |tables: &Tables, number| tables.flow(flow(number)).is_some_and(|it| reader.may_read(&it.flow().tags));
+        let readable =
+            |tables: &Tables, number| tables.flow(flow(number)).is_some_and(|it| reader.may_read(&it.flow().tags));
         for (number, is_readable) in [(1, false), (2, false), (3, true)] {
             let told = chronicle.told(5, &reader, Wanted::Flow { id: flow(number), range: None }).await;
             assert_eq!(readable(&told, number), is_readable, "{number}");

@@ -110,6 +110,9 @@ const RULES: &str = "
     write   POST /source-collections
     read    GET /source-collections/{sourceId}
     read    GET /events
+    audit   GET /audit
+    audit   GET /audit/export
+    audit   GET /audit/key
     public  POST /oauth2/token
     known   GET /auth/me
     admin   GET /auth/accounts
@@ -131,7 +134,7 @@ const RULES: &str = "
     public  GET /docs
 ";
 
-const SCOPES: [&str; 4] = ["read", "write", "delete", "admin"];
+const SCOPES: [&str; 5] = ["read", "write", "delete", "audit", "admin"];
 
 /// One thing that can be asked for, and by whom.
 struct Operation {

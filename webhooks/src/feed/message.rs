@@ -160,10 +160,15 @@ mod tests {
         }
     }
 
+    /// One of several lives of a log.
+    fn incarnation(number: u128) -> Incarnation {
+        Incarnation::from_uuid(Uuid::from_u128(0x4f79_cfd1_c057_47f4_8e4d_1b12_6ca7_bf34 + number))
+    }
+
     fn messages() -> Messages {
         Messages {
             render: Arc::new(Plain),
-            incarnation: Incarnation::from_uuid(Uuid::from_u128(7)),
+            incarnation: incarnation(0),
             prefix: "p".to_owned(),
             transforms: Arc::default(),
             access: Arc::default(),
@@ -219,7 +224,7 @@ mod tests {
 
     #[tokio::test]
     async fn the_headers_of_the_last_message_say_where_to_go_on() {
-        let incarnation = Incarnation::from_uuid(Uuid::from_u128(7));
+        let (incarnation, other) = (incarnation(0), incarnation(1));
         let event = EventPosition { seq: Seq(3), commit: 2, event: 1 };
         let next = EventPosition { event: 2, ..event };
         let after = |outgoing: &Outgoing| Place::after(&outgoing.headers, incarnation);
@@ -228,7 +233,6 @@ mod tests {
         let parts = sent(&added, 350).await;
         assert_eq!(after(&parts[0]), Some(Place { event, parts: 1 }));
         assert_eq!(after(parts.last().unwrap()), Some(Place::before(next)));
-        let other = Incarnation::from_uuid(Uuid::from_u128(8));
         assert_eq!(Place::after(&parts[0].headers, other), None);
         assert_eq!(Place::after(&HeaderMap::new(), incarnation), None);
     }

@@ -8,6 +8,7 @@
 //! nothing else; a page of segments with the events that had added segments near the page; an object with the events that
 //! ever named it; a listing of Flows or Sources with how many there had been, once for all its pages.
 
+mod instances;
 mod metadata;
 mod object;
 mod records;

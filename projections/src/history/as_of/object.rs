@@ -7,8 +7,8 @@ use hashbrown::HashMap;
 use tapelog_commands::inventory::{Instances, Inventory, Object, ObjectState, SegmentUse};
 use tapelog_events::{Event, FlowId, ObjectId, SegmentsAdded, Seq, TimeRange};
 
+use super::instances::{add, instances_of, listed_in};
 use super::metadata::Metadata;
-use super::segments::{add, instances_of, listed_in};
 use super::{AsOfError, Question};
 use crate::Tables;
 use crate::history::History;
@@ -53,7 +53,10 @@ impl Uses {
                 if self.segments.is_empty() {
                     self.first = Some(flow_id);
                 }
-                self.segments.entry(flow_id).or_default().extend(uses.into_iter().map(|usage| (usage.stretch.from, usage)));
+                self.segments
+                    .entry(flow_id)
+                    .or_default()
+                    .extend(uses.into_iter().map(|usage| (usage.stretch.from, usage)));
             }
             Happening::Deleted(stretch, media) => {
                 if let Some(uses) = self.segments.get_mut(&flow_id) {
@@ -95,7 +98,8 @@ fn fates(history: &History, used: &BTreeMap<FlowId, Stretch>, until: Place) -> R
 /// The segments of an event that use an object.
 fn uses_in(event: &SegmentsAdded, id: &ObjectId) -> Vec<Use> {
     let is_init = |number: u32| event.init_objects.get(number as usize).is_some_and(|init| init.object_id == *id);
-    let used = event.segments.iter().filter(|segment| segment.object_id == *id || segment.init_object.is_some_and(is_init));
+    let used =
+        event.segments.iter().filter(|segment| segment.object_id == *id || segment.init_object.is_some_and(is_init));
     let uses = used.map(|segment| {
         let (from, to) = segment.timerange.half_open_nanos();
         Use { stretch: Stretch { from, to }, media: segment.object_id.clone() }
@@ -131,34 +135,33 @@ impl Question<'_> {
         let mut last: Option<Description> = None;
         for seq in self.touched(id, Seq::ZERO.next()).await? {
             for (place, event) in self.loaded.events_before(seq, until) {
-                match event {
-                    Event::SegmentsAdded(event) => {
-                        let uses = uses_in(event, id);
-                        for usage in &uses {
-                            let hull = used.entry(event.flow_id).or_insert(usage.stretch);
-                            hull.from = hull.from.min(usage.stretch.from);
-                            hull.to = hull.to.max(usage.stretch.to);
-                        }
-                        if !uses.is_empty() {
-                            last = described(place, event, id).or(last);
-                            happenings.push((place, event.flow_id, Happening::Used(uses)));
-                        }
+                if let Event::SegmentsAdded(event) = event {
+                    let uses = uses_in(event, id);
+                    for usage in &uses {
+                        let hull = used.entry(event.flow_id).or_insert(usage.stretch);
+                        hull.from = hull.from.min(usage.stretch.from);
+                        hull.to = hull.to.max(usage.stretch.to);
                     }
-                    Event::InstanceAdded(event) if event.object_id == *id => {
-                        if let Some(last) = &mut last {
-                            add(&mut last.object.instances, event.instance.clone());
-                        }
+                    if !uses.is_empty() {
+                        last = described(place, event, id).or(last);
+                        happenings.push((place, event.flow_id, Happening::Used(uses)));
                     }
-                    Event::InstanceRemoved(event) if event.object_id == *id => {
-                        if let Some(last) = &mut last {
-                            last.object.instances.retain(|instance| *instance != event.instance);
-                        }
-                    }
-                    _ => {}
+                }
+                // What was added before its first use is among what that names.
+                let Some(last) = &mut last else { continue };
+                if let Event::InstanceAdded(event) = event
+                    && event.object_id == *id
+                {
+                    add(&mut last.object.instances, event.instance.clone());
+                }
+                if let Event::InstanceRemoved(event) = event
+                    && event.object_id == *id
+                {
+                    last.object.instances.retain(|instance| *instance != event.instance);
                 }
             }
         }
-        let Some(last) = last else { 
+        let Some(last) = last else {
             return self.put_together(Metadata::default(), Inventory::default()).await;
         };
         let (others, hidden) = self.ask(move |history| fates(history, &used, until)).await?;
@@ -199,9 +202,9 @@ impl Question<'_> {
             let flows = slots.iter().map(|(slot, of_flow)| (*slot, of_flow.len() as u64)).collect();
             ObjectState::Init { first, flows }
         } else {
-            let starts = slots.iter().flat_map(|(flow, of_flow)| {
-                of_flow.keys().map(|start| SegmentUse { flow: *flow, start: *start })
-            });
+            let starts = slots
+                .iter()
+                .flat_map(|(flow, of_flow)| of_flow.keys().map(|start| SegmentUse { flow: *flow, start: *start }));
             ObjectState::Registered { range, first, uses: starts.collect() }
         };
         inventory.restore_object(id, &object);

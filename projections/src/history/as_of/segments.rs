@@ -10,10 +10,11 @@ use std::sync::Arc;
 use hashbrown::HashMap;
 use tapelog_commands::SegmentName;
 use tapelog_commands::inventory::{Instances, Inventory, NeededInit, Object};
-use tapelog_events::{Event, FlowId, Instance, ObjectId, Segment, SegmentsAdded, Seq, Tags, TimeRange};
+use tapelog_events::{Event, FlowId, ObjectId, Segment, SegmentsAdded, Seq, Tags, TimeRange};
 
+use super::instances::instances_of;
 use super::{AsOfError, Question};
-use crate::history::versions::{Between, InstanceChange, Kind, Place, Span, Stretch};
+use crate::history::versions::{Between, Kind, Place, Span, Stretch};
 use crate::history::{History, thing::Thing};
 use crate::tables::{TagFilter, decode_start};
 use crate::{Direction, FlowFilter, Paging, SegmentFilter, SortBy, Tables};
@@ -188,12 +189,7 @@ impl Question<'_> {
         Ok(inventory)
     }
 
-    async fn one(
-        &mut self,
-        timeline: Timeline,
-        stretch: Stretch,
-        direction: Direction,
-    ) -> Result<Found, AsOfError> {
+    async fn one(&mut self, timeline: Timeline, stretch: Stretch, direction: Direction) -> Result<Found, AsOfError> {
         self.search(timeline, &Search { stretch, direction, after: None, tags: &[], enough: 1 }).await
     }
 
@@ -400,61 +396,8 @@ impl Question<'_> {
         Ok(())
     }
 
-    /// Where objects lay at the moment, of which it is known where they lay when they were named at a place.
-    pub async fn instances(
-        &mut self,
-        named: HashMap<ObjectId, (Place, Instances)>,
-    ) -> Result<HashMap<ObjectId, Instances>, AsOfError> {
-        let until = self.until();
-        let objects: Vec<_> = named.iter().map(|(id, (place, _))| (id.clone(), *place)).collect();
-        let changed = self.ask(move |history| {
-            let mut changed = Vec::new();
-            for (id, place) in objects {
-                let mut changes = Vec::new();
-                for change in history.versions().instance_changes(&id, (place, until)) {
-                    let change = change?;
-                    let is_all = matches!(change, InstanceChange::Listed(_));
-                    changes.push(change);
-                    if is_all {
-                        break;
-                    }
-                }
-                if !changes.is_empty() {
-                    changed.push((id, changes));
-                }
-            }
-            Ok(changed)
-        });
-        let changed = changed.await?;
-        let listed = changed.iter().filter_map(|(_, changes)| match changes.last() {
-            Some(InstanceChange::Listed((seq, ..))) => Some(*seq),
-            Some(InstanceChange::Added(_) | InstanceChange::Removed(_)) | None => None,
-        });
-        self.loaded.load(&self.past.records, listed).await?;
-        let mut instances: HashMap<_, _> = named.into_iter().map(|(id, (_, instances))| (id, instances)).collect();
-        for (id, changes) in changed {
-            let of_object = instances.entry(id.clone()).or_default();
-            for change in changes.into_iter().rev() {
-                match change {
-                    InstanceChange::Listed(place) => match self.loaded.event(place)? {
-                        Event::SegmentsAdded(event) => *of_object = listed_in(event, &id).unwrap_or_default(),
-                        _ => return Err(AsOfError::NoSuchEvent(place.0)),
-                    },
-                    InstanceChange::Added(instance) => add(of_object, instance),
-                    InstanceChange::Removed(instance) => of_object.retain(|other| *other != instance),
-                }
-            }
-        }
-        Ok(instances)
-    }
-
     /// Puts segments into an inventory, with where their objects lay at the moment.
-    async fn fill(
-        &mut self,
-        inventory: &mut Inventory,
-        timeline: Timeline,
-        found: Found,
-    ) -> Result<(), AsOfError> {
+    async fn fill(&mut self, inventory: &mut Inventory, timeline: Timeline, found: Found) -> Result<(), AsOfError> {
         let slot = inventory.create_flow(timeline.flow_id);
         let mut named: HashMap<ObjectId, (Place, Instances)> = HashMap::new();
         for alive in found.values() {
@@ -512,22 +455,4 @@ fn alive_of(place: Place, event: &SegmentsAdded, segment: &Segment) -> Result<Al
     // The numbers mean something only beside their event.
     let segment = Segment { init_object: None, ..segment.clone() };
     Ok(Alive { instances: instances_of(event, &segment.instances), segment, init, place, tags: None })
-}
-
-pub(super) fn instances_of(event: &SegmentsAdded, numbers: &[u32]) -> Instances {
-    numbers.iter().filter_map(|number| event.instances.get(*number as usize)).cloned().collect()
-}
-
-/// Where an object lay, as an event that uses it says.
-pub(super) fn listed_in(event: &SegmentsAdded, id: &ObjectId) -> Option<Instances> {
-    let media = event.segments.iter().map(|segment| (&segment.object_id, &segment.instances));
-    let init = event.init_objects.iter().map(|init| (&init.object_id, &init.instances));
-    // An object that is used twice gains addresses from one use to the next.
-    media.chain(init).filter(|(other, _)| *other == id).map(|(_, numbers)| instances_of(event, numbers)).last()
-}
-
-pub(super) fn add(instances: &mut Instances, instance: Instance) {
-    if !instances.contains(&instance) {
-        instances.push(instance);
-    }
 }
