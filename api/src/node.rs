@@ -10,8 +10,8 @@ use tapelog_projections::history::as_of::AsOf;
 use tapelog_projections::history::{Historian, open_history};
 use tapelog_projections::{Live, Projector};
 use tapelog_store::guard::Guard;
-use tapelog_store::log::jetstream::{Connection, JetStreamLog};
 use tapelog_store::log::Tail;
+use tapelog_store::log::jetstream::{Connection, JetStreamLog};
 use tapelog_store::media::{FetchSettings, Fetcher, MediaMetrics};
 use tapelog_store::nats_server::{NatsServer, NatsServerSettings};
 use tapelog_store::sequencer::{Halt, Sequencer, SequencerSettings, Stopped};
@@ -32,12 +32,12 @@ use crate::delivery::{self, Delivery, DeliveryParts, DeliveryTasks};
 use crate::feed;
 use crate::housekeeping::{Housekeeper, Retention};
 use crate::http::{self, App, AppParts, EventStreams, LogPast, Metrics, Notifier, ServiceFacts};
-use crate::log_thread::LogThread;
 use crate::maintenance::Maintainer;
 use crate::metrics::{CheckpointMetrics, register_process};
 use crate::server::{self, ConnectionMetrics, Server};
 use crate::settings::{AuthMode, DataFolder, NatsSettings, RetentionSettings, Settings};
 use crate::storage::Storage;
+use crate::task_thread::TaskThread;
 
 /// How many records may wait for the projector: it takes a few microseconds for each, so more would only hide that it
 /// stands still.
@@ -144,7 +144,7 @@ pub struct Node {
     checkpoints: Arc<Checkpoints>,
     storage: Storage,
     log: OpenLog,
-    _log_thread: LogThread,
+    _log_thread: TaskThread,
     _claim: Claim,
 }
 
@@ -166,7 +166,7 @@ impl Node {
             .with_context(|| format!("{} cannot be listened on", settings.listen))?;
         let address = listener.local_addr()?;
 
-        let log_thread = LogThread::start()?;
+        let log_thread = TaskThread::start("log")?;
         let (nats, folder) = (settings.nats.clone(), data.clone());
         archive::recall(&settings, &data).await?;
         let log = log_thread.run(async move { OpenLog::open(&nats, &folder).await }).await;
@@ -236,8 +236,7 @@ impl Node {
             stop: stop.clone(),
         })?;
         let authenticator = Arc::new(authenticator);
-        let maintainer =
-            Maintainer::new(log.log.clone(), Arc::clone(&live), Arc::clone(&checkpoints), stop.clone());
+        let maintainer = Maintainer::new(log.log.clone(), Arc::clone(&live), Arc::clone(&checkpoints), stop.clone());
         let maintainer = Arc::new(maintainer);
         let vault = Arc::new(Vault::new(&key, &MasterKey::load_previous(&settings.secrets.previous_keys)?));
         delivery::reseal(&sequencer, &live, &vault).await;

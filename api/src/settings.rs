@@ -281,6 +281,11 @@ impl DataFolder {
         self.0.join("log.json")
     }
 
+    /// What names the folder among those of other nodes.
+    pub fn node(&self) -> PathBuf {
+        self.0.join("node-id")
+    }
+
     /// Where in the log everything happened.
     pub fn history(&self) -> PathBuf {
         self.0.join("history")

@@ -112,7 +112,8 @@ impl<L: Log> Dispatcher<L> {
     /// over at once.
     pub fn start(parts: DispatcherParts<L>) -> (Self, JoinSet<()>) {
         let settings = parts.settings.clone();
-        let (claimant, ownership) = Claimant::new(parts.bucket.clone(), settings.lease, parts.node.clone());
+        let (claimant, ownership) =
+            Claimant::new(parts.bucket.clone(), settings.lease, parts.node.clone(), parts.folder);
         let office = Arc::new(Office {
             positions: Positions::new(parts.bucket.clone(), settings.positions),
             schedule: Schedule::new(settings.schedule),

@@ -4,6 +4,7 @@
 //! saw one, and for longer. So the holder knows that the lease is over before anybody else takes it, even where its
 //! process stood still meanwhile.
 
+use std::mem;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
@@ -51,6 +52,9 @@ struct Holder {
     node: String,
     /// This run of its process.
     process: Uuid,
+    /// The data folder that it alone uses. Nil where that is not known.
+    #[serde(default)]
+    folder: Uuid,
 }
 
 /// The time during which this node delivers. Clones share it.
@@ -93,6 +97,8 @@ pub(crate) struct Claimant {
     bucket: Bucket,
     settings: LeaseSettings,
     me: Holder,
+    /// Whether the lease was not looked at yet.
+    is_new: bool,
     /// What was seen last while another held it, and when first.
     seen: Option<(Revision, Clock)>,
     held: Option<(Tenure, Revision)>,
@@ -101,11 +107,11 @@ pub(crate) struct Claimant {
 }
 
 impl Claimant {
-    pub fn new(bucket: Bucket, settings: LeaseSettings, node: String) -> (Self, Ownership) {
+    pub fn new(bucket: Bucket, settings: LeaseSettings, node: String, folder: Uuid) -> (Self, Ownership) {
         let (tenure, owner) = (watch::Sender::new(None), watch::Sender::new(None));
         let ownership = Ownership { tenure: tenure.subscribe(), owner: owner.subscribe() };
-        let me = Holder { node, process: Uuid::new_v4() };
-        (Self { bucket, settings, me, seen: None, held: None, tenure, owner }, ownership)
+        let me = Holder { node, process: Uuid::new_v4(), folder };
+        (Self { bucket, settings, me, is_new: true, seen: None, held: None, tenure, owner }, ownership)
     }
 
     /// Ends when told to, the lease given up.
@@ -178,8 +184,12 @@ impl Claimant {
                     _ => Clock::now(),
                 };
                 self.seen = Some((revision, seen));
+                let is_new = mem::take(&mut self.is_new);
                 let is_free = match &lease.holder {
                     None => true,
+                    // Whoever used this node's data folder before it is dead. A copy of the folder somewhere else takes the
+                    // lease once at the most.
+                    Some(holder) if is_new && holder.folder == self.me.folder && !holder.folder.is_nil() => true,
                     Some(holder) => *holder == self.me || seen.elapsed() >= self.settings.expires_after,
                 };
                 self.owner.send_replace(lease.holder.map(|holder| holder.node));
@@ -224,7 +234,10 @@ impl Claimant {
         let found = self.bucket.get(KEY).await?;
         Ok(found.map(|(value, revision)| {
             // What cannot be read is held by somebody unknown, until it is not renewed any more.
-            let unknown = Lease { term: 0, holder: Some(Holder { node: "unknown".to_owned(), process: Uuid::nil() }) };
+            let unknown = Lease {
+                term: 0,
+                holder: Some(Holder { node: "unknown".to_owned(), process: Uuid::nil(), folder: Uuid::nil() }),
+            };
             (serde_json::from_slice(&value).unwrap_or(unknown), revision)
         }))
     }

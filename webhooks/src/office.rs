@@ -46,6 +46,9 @@ pub struct DispatcherParts<L> {
     pub settings: DeliverySettings,
     /// The name of this node, for people.
     pub node: String,
+    /// Names the data folder that this process alone uses, so that it need not wait for the lease of one that used it
+    /// before. Nil where there is none.
+    pub folder: Uuid,
     /// Which life of the log this is.
     pub incarnation: Incarnation,
     /// Tells it to end.

@@ -164,7 +164,9 @@ pub enum InvalidExport {
     #[error("the export has no signature at its end: it broke off, or something was cut off")]
     Unsigned,
     /// The signature is not of this key, or a line was altered, added or removed.
-    #[error("the signature is not that of key {0} over these lines: the export was altered, or signed by another store")]
+    #[error(
+        "the signature is not that of key {0} over these lines: the export was altered, or signed by another store"
+    )]
     Signature(String),
     /// The bytes of a record do not have the hash that is told.
     #[error("record {0} does not have the hash that is told")]
@@ -192,8 +194,8 @@ pub fn check(export: impl BufRead, key: Option<&str>) -> Result<Checked, Invalid
     let mut lines = export.split(b'\n').zip(1..);
     let (first, _) = lines.next().ok_or(InvalidExport::Unsigned)?;
     let mut line = first?;
-    let header: ExportHeader =
-        serde_json::from_slice(&line).map_err(|_| InvalidExport::Line { line: 1, expected: "the head of an export" })?;
+    let header: ExportHeader = serde_json::from_slice(&line)
+        .map_err(|_| InvalidExport::Line { line: 1, expected: "the head of an export" })?;
     if header.tapelog_export != FORMAT {
         return Err(InvalidExport::Format(header.tapelog_export));
     }

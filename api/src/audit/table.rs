@@ -88,8 +88,10 @@ const COLUMNS: [&str; 11] = [
 /// Commits as CSV (RFC 4180) with a header: a row for each change; before and after are JSON.
 pub fn write_csv(commits: &[AuditedCommit], incarnation: Incarnation) -> Vec<u8> {
     let mut writer = csv::WriterBuilder::new().terminator(csv::Terminator::CRLF).from_writer(Vec::new());
-    let rows = commits.iter().flat_map(|audited| audited.changes.iter().map(move |change| row(audited, change, incarnation)));
-    let written = writer.write_record(COLUMNS).and_then(|()| rows.into_iter().try_for_each(|row| writer.write_record(row)));
+    let rows =
+        commits.iter().flat_map(|audited| audited.changes.iter().map(move |change| row(audited, change, incarnation)));
+    let written =
+        writer.write_record(COLUMNS).and_then(|()| rows.into_iter().try_for_each(|row| writer.write_record(row)));
     written.expect("rows of one length are written to memory");
     writer.into_inner().expect("memory has nothing to flush")
 }

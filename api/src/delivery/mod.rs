@@ -4,6 +4,8 @@
 mod directory;
 mod reseal;
 
+use std::fs;
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -24,10 +26,12 @@ use tapelog_webhooks::{
 };
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
+use uuid::Uuid;
 
 use crate::auth::Vault;
 use crate::http::Deliveries;
 use crate::settings::{Amount, DataFolder, NatsSettings, WebhookSettings};
+use crate::task_thread::TaskThread;
 use directory::TablesDirectory;
 pub use reseal::reseal;
 
@@ -80,6 +84,8 @@ pub struct DeliveryTasks {
     delivering: JoinSet<()>,
     logging: JoinSet<()>,
     stop_logging: CancellationToken,
+    /// Where they deliver.
+    _thread: TaskThread,
 }
 
 impl Delivery {
@@ -110,7 +116,7 @@ impl Delivery {
         let logged = AttemptLog::start(connection, attempts, &data.deliveries(), stop_logging.clone()).await;
         let (attempts, logging) = logged.context("the table of attempts at delivery cannot be opened")?;
         let incarnation = log.incarnation();
-        let (dispatcher, delivering) = Dispatcher::start(DispatcherParts {
+        let parts = DispatcherParts {
             log,
             tail,
             bucket,
@@ -122,10 +128,13 @@ impl Delivery {
             attempts: attempts.clone(),
             settings: delivery_settings(settings),
             node: node_name(),
+            folder: folder_id(&data.node())?,
             incarnation,
             stop,
-        });
-        Ok((Self { dispatcher, attempts }, DeliveryTasks { delivering, logging, stop_logging }))
+        };
+        let thread = TaskThread::start("deliveries")?;
+        let (dispatcher, delivering) = thread.within(|| Dispatcher::start(parts));
+        Ok((Self { dispatcher, attempts }, DeliveryTasks { delivering, logging, stop_logging, _thread: thread }))
     }
 
     /// Puts what is measured of it among what is told.
@@ -195,6 +204,17 @@ fn delivery_settings(settings: &WebhookSettings) -> DeliverySettings {
         },
         ..DeliverySettings::default()
     }
+}
+
+/// Names a data folder, from its first start on.
+fn folder_id(file: &Path) -> Result<Uuid> {
+    // One that was not written to its end is as good as none.
+    if let Some(id) = fs::read_to_string(file).ok().and_then(|text| text.parse().ok()) {
+        return Ok(id);
+    }
+    let id = Uuid::new_v4();
+    fs::write(file, id.to_string()).with_context(|| format!("{} cannot be written", file.display()))?;
+    Ok(id)
 }
 
 /// What this process is called where people read which node delivers.

@@ -5,8 +5,8 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use futures::{StreamExt as _, stream};
-use hyper::header::{ACCEPT, CACHE_CONTROL, CONTENT_DISPOSITION, CONTENT_TYPE, HeaderValue};
 use hyper::StatusCode;
+use hyper::header::{ACCEPT, CACHE_CONTROL, CONTENT_DISPOSITION, CONTENT_TYPE, HeaderValue};
 use schemars::JsonSchema;
 use serde::Serialize;
 use tapelog_events::{Event, Seq};
@@ -227,7 +227,8 @@ async fn write_records(
             if seq == written {
                 continue;
             }
-            let record = past.record(seq).await.map_err(|_| Problem::NotReady("the log cannot be reached".to_owned()))?;
+            let record =
+                past.record(seq).await.map_err(|_| Problem::NotReady("the log cannot be reached".to_owned()))?;
             let payload = record.ok_or(Problem::Internal)?;
             if lines.send(exporter.record(seq, &payload).into()).await.is_err() {
                 return Ok(None);

@@ -118,7 +118,14 @@ mod tests {
         assert!(matches!(parse(&format!("{incarnation}.5.2")), Ok(Point::Commits(Moment { seq: Seq(5), commits: 2 }))));
         let event = EventPosition { seq: Seq(5), commit: 2, event: 1 };
         assert!(matches!(parse(&format!("{incarnation}.5.2.1")), Ok(Point::Event(at)) if at == event));
-        for wrong in ["", "5", "yesterday", &format!("{incarnation}"), &format!("{incarnation}.-1"), &format!("{incarnation}.1.2.3.4")] {
+        for wrong in [
+            "",
+            "5",
+            "yesterday",
+            &format!("{incarnation}"),
+            &format!("{incarnation}.-1"),
+            &format!("{incarnation}.1.2.3.4"),
+        ] {
             assert!(matches!(parse(wrong), Err(Problem::Invalid(text)) if text.contains("from")), "{wrong}");
         }
         let other = Incarnation::from_uuid(Uuid::from_u128(8));

@@ -14,8 +14,8 @@ use hyper::{Request, StatusCode};
 use serde_json::{Value, json};
 use tapelog_commands::State;
 use tapelog_events::{Instant, Tags, Timestamp, WebhookId};
-use tapelog_projections::history::{Historian, History};
 use tapelog_projections::history::as_of::AsOf;
+use tapelog_projections::history::{Historian, History};
 use tapelog_projections::{Live, Projector, Tables};
 use tapelog_store::guard::{Guard, Networks};
 use tapelog_store::log::memory::MemoryLog;
@@ -23,7 +23,8 @@ use tapelog_store::log::{Head, Tail};
 use tapelog_store::media::{Addressing, MediaMetrics, MediaStore, S3Settings, Secret};
 use tapelog_store::sequencer::{Sequencer, SequencerSettings};
 use tapelog_webhooks::{
-    AttemptCursor, AttemptFilter, AttemptOrder, AttemptPage, Attempted, DeliveryState, PingError, StateError, TableError,
+    AttemptCursor, AttemptFilter, AttemptOrder, AttemptPage, Attempted, DeliveryState, PingError, StateError,
+    TableError,
 };
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;

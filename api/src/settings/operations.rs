@@ -57,7 +57,11 @@ pub enum LogFormat {
 
 impl Default for LogSettings {
     fn default() -> Self {
-        Self { format: LogFormat::Text, level: "info,s3s=off,fjall=warn,lsm_tree=warn".to_owned(), access: AccessLog::Failures }
+        Self {
+            format: LogFormat::Text,
+            level: "info,s3s=off,fjall=warn,lsm_tree=warn".to_owned(),
+            access: AccessLog::Failures,
+        }
     }
 }
 

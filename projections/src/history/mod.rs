@@ -7,7 +7,8 @@
 //! one that followed, byte by byte ([`History::digest`], L5).
 //!
 //! [`Historian`] keeps it up to date, on a thread that gives way to all others. [`audit`] answers who changed what and
-//! when; [`Moment`] is how a past moment is named.
+//! when; [`Moment`] is how a past moment is named, and [`as_of`] tells what was then. For that, versions of metadata are
+//! kept whole, since they are few beside segments.
 
 pub mod as_of;
 pub mod audit;

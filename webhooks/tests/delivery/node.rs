@@ -157,6 +157,7 @@ impl Node {
             attempts,
             settings,
             node: name.to_owned(),
+            folder: Uuid::nil(),
             incarnation: log.incarnation(),
             log: Arc::clone(&log),
             stop: stop.clone(),

@@ -18,8 +18,18 @@ pub const OPERATIONS: &[(&str, Described)] = &[
                    commit touches what its events are about: a flow and its source, the objects of segments that are \
                    added, a webhook. Deleting segments by range does not touch their objects.",
             query: &[
-                &AUDIT_FLOW, &AUDIT_SOURCE, &AUDIT_OBJECT, &AUDIT_WEBHOOK, &AUDIT_ACTOR, &AUDIT_TYPE, &AUDIT_FROM,
-                &AUDIT_TO, &AUDIT_FORMAT, &REVERSE, &LIMIT, &PAGE,
+                &AUDIT_FLOW,
+                &AUDIT_SOURCE,
+                &AUDIT_OBJECT,
+                &AUDIT_WEBHOOK,
+                &AUDIT_ACTOR,
+                &AUDIT_TYPE,
+                &AUDIT_FROM,
+                &AUDIT_TO,
+                &AUDIT_FORMAT,
+                &REVERSE,
+                &LIMIT,
+                &PAGE,
             ],
             answers: &[Answer::Page("Commits.", of::<CommitDocument<'static>>, LISTING)],
             ..PLAIN
@@ -36,7 +46,13 @@ pub const OPERATIONS: &[(&str, Described)] = &[
                    in the log: whole, so with the commits that were written together with those. Lines of JSON, of which \
                    the last holds a signature; `tapelog verify --export` checks them offline.",
             query: &[
-                &AUDIT_FLOW, &AUDIT_SOURCE, &AUDIT_OBJECT, &AUDIT_WEBHOOK, &AUDIT_ACTOR, &AUDIT_TYPE, &AUDIT_FROM,
+                &AUDIT_FLOW,
+                &AUDIT_SOURCE,
+                &AUDIT_OBJECT,
+                &AUDIT_WEBHOOK,
+                &AUDIT_ACTOR,
+                &AUDIT_TYPE,
+                &AUDIT_FROM,
                 &AUDIT_TO,
             ],
             answers: &[Answer::Other("application/x-ndjson", "The export.")],
