@@ -262,9 +262,9 @@ mod tests {
     use super::*;
 
     fn record(prev_hash: ChainHash, actor: &str) -> Vec<u8> {
-        let incarnation = Incarnation::from_uuid(Uuid::from_u128(1));
+        let incarnation = Incarnation::from_uuid(Uuid::new_v4());
         let commit = Commit {
-            id: CommitId::from_uuid(Uuid::from_u128(2)),
+            id: CommitId::from_uuid(Uuid::now_v7()),
             at: Instant::from_micros(3),
             actor: actor.to_owned(),
             request_id: None,
@@ -278,7 +278,7 @@ mod tests {
         let first = record(ChainHash::ZERO, "ann");
         let second = record(ChainHash::of(&first), "bob");
         let head = (Seq(9), ChainHash::of(b"head"));
-        let incarnation = Incarnation::from_uuid(Uuid::from_u128(1));
+        let incarnation = Incarnation::from_uuid(Uuid::new_v4());
         let (mut exporter, header) = Exporter::begin(signer, incarnation, head, String::new(), Instant::from_micros(5));
         let records = [exporter.record(Seq(4), &first), exporter.record(Seq(5), &second)];
         let end = exporter.end(signer);

@@ -111,7 +111,7 @@ mod tests {
 
     #[test]
     fn a_point_is_a_time_or_a_position_of_this_log() {
-        let incarnation = Incarnation::from_uuid(Uuid::from_u128(7));
+        let incarnation = Incarnation::from_uuid(Uuid::new_v4());
         let parse = |text: &str| Point::parse("from", text, incarnation);
         assert!(matches!(parse("2026-11-21T10:00:00Z"), Ok(Point::Time(_))));
         assert!(matches!(parse(&format!("{incarnation}.5")), Ok(Point::Record(Seq(5)))));
@@ -128,7 +128,7 @@ mod tests {
         ] {
             assert!(matches!(parse(wrong), Err(Problem::Invalid(text)) if text.contains("from")), "{wrong}");
         }
-        let other = Incarnation::from_uuid(Uuid::from_u128(8));
+        let other = Incarnation::from_uuid(Uuid::new_v4());
         assert!(matches!(parse(&format!("{other}.5")), Err(Problem::PositionOfOtherLife { .. })));
     }
 }
