@@ -8,14 +8,14 @@ use tapelog_store::log::Unreachable;
 use tapelog_store::log::jetstream::Connection;
 use tapelog_store::stream::{Stream, StreamSettings};
 use tokio::sync::mpsc;
-use tokio::time::{Instant, sleep, timeout_at};
+use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
 use super::{AttemptRow, batch, subject};
 
-/// How long attempts gather for one message.
-const GATHERING: Duration = Duration::from_millis(250);
+/// How long attempts gather: the queue holds what comes meanwhile, and nobody who delivers has to wake the writer.
+const GATHERING: Duration = Duration::from_millis(100);
 /// How many attempts one message holds at most.
 const MOST: usize = 128;
 /// No attempt takes more bytes, whatever its receiver said.
@@ -44,7 +44,8 @@ pub async fn write(
     }
 }
 
-/// The attempts that come within a while after the first, or at once before the end. `None` when all have been taken.
+/// The attempts that come within a while after the first, or at once where that many wait already, or before the end.
+/// `None` when all have been taken.
 async fn gather(
     rows: &mut mpsc::Receiver<AttemptRow>,
     most: usize,
@@ -52,11 +53,14 @@ async fn gather(
 ) -> Option<Vec<AttemptRow>> {
     let mut gathered = Vec::new();
     let fill = async {
-        let mut count = rows.recv_many(&mut gathered, most).await;
-        let due = Instant::now() + GATHERING;
-        while count > 0 && gathered.len() < most {
-            let room = most - gathered.len();
-            count = timeout_at(due, rows.recv_many(&mut gathered, room)).await.unwrap_or(0);
+        let count = rows.recv_many(&mut gathered, most).await;
+        if count > 0 && count < most {
+            sleep(GATHERING).await;
+            while gathered.len() < most
+                && let Ok(row) = rows.try_recv()
+            {
+                gathered.push(row);
+            }
         }
     };
     if stop.run_until_cancelled(fill).await.is_none() {
