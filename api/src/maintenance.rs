@@ -18,7 +18,8 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::admin::{Line, RebuildReport, verify_tables};
-use crate::node::{now, store_checkpoint};
+use crate::checkpointing::store_checkpoint;
+use crate::node::now;
 
 /// Every how many records it is told how far the work is.
 const RECORDS_A_STEP: u64 = 512;

@@ -5,15 +5,13 @@ use std::time::{Duration, SystemTime};
 
 use anyhow::{Context, Result};
 use tapelog_events::{Instant, Timestamp};
-use tapelog_projections::checkpoint::{Checkpoints, Written, open_tables};
+use tapelog_projections::checkpoint::{Checkpoints, open_tables};
 use tapelog_projections::history::as_of::AsOf;
 use tapelog_projections::history::{Historian, open_history};
 use tapelog_projections::{Live, Projector};
 use tapelog_store::guard::Guard;
 use tapelog_store::log::Tail;
-use tapelog_store::log::jetstream::{Connection, JetStreamLog};
 use tapelog_store::media::{FetchSettings, Fetcher, MediaMetrics};
-use tapelog_store::nats_server::{NatsServer, NatsServerSettings};
 use tapelog_store::sequencer::{Halt, Sequencer, SequencerSettings, Stopped};
 use tapelog_webhooks::Render;
 use tapelog_webhooks::feed::FeedMetrics;
@@ -27,6 +25,7 @@ use crate::admin::{self, Administration};
 use crate::archive::{self, Keeper};
 use crate::audit::Signer;
 use crate::auth::{self, AuthParts, AuthTasks, Authenticator, MasterKey, Vault};
+use crate::checkpointing::{store_checkpoint, write_checkpoints};
 use crate::claim::Claim;
 use crate::delivery::{self, Delivery, DeliveryParts, DeliveryTasks};
 use crate::feed;
@@ -34,8 +33,9 @@ use crate::housekeeping::{Housekeeper, Retention};
 use crate::http::{self, App, AppParts, EventStreams, LogPast, Metrics, Notifier, ServiceFacts};
 use crate::maintenance::Maintainer;
 use crate::metrics::{CheckpointMetrics, register_process};
+use crate::open_log::OpenLog;
 use crate::server::{self, ConnectionMetrics, Server};
-use crate::settings::{AuthMode, DataFolder, NatsSettings, RetentionSettings, Settings};
+use crate::settings::{AuthMode, DataFolder, RetentionSettings, Settings};
 use crate::storage::Storage;
 use crate::task_thread::TaskThread;
 
@@ -53,74 +53,6 @@ const NATS_PORT: u16 = 4222;
 /// The moment by this machine's clock.
 pub fn now() -> Instant {
     SystemTime::now().into()
-}
-
-/// NATS for a data folder: the private nats-server that is started for it, or the one that is named.
-pub struct OpenNats {
-    /// The connection.
-    pub connection: Connection,
-    server: Option<NatsServer>,
-}
-
-impl OpenNats {
-    /// Starts the private nats-server, unless another is named, and connects.
-    ///
-    /// # Errors
-    /// When the server cannot be started or reached.
-    pub async fn open(settings: &NatsSettings, data: &DataFolder) -> Result<Self> {
-        let (server, connection) = match &settings.url {
-            Some(url) => {
-                let connection = Connection::open(url, Default::default());
-                (None, connection.await.with_context(|| format!("NATS at {url} cannot be reached"))?)
-            }
-            None => {
-                let server = NatsServer::start(NatsServerSettings {
-                    program: settings.server.clone(),
-                    config: settings.config.clone(),
-                    ..NatsServerSettings::new(data.nats())
-                });
-                let server = server.await?;
-                tracing::info!(version = %server.version(), durability = %server.durability(), "nats-server is ready");
-                if let Some(warning) = server.durability().warning() {
-                    tracing::warn!("{warning}");
-                }
-                let connection = Connection::open(server.url(), server.connect_options()).await?;
-                (Some(server), connection)
-            }
-        };
-        Ok(Self { connection, server })
-    }
-
-    /// Stops the private nats-server.
-    pub async fn close(self) {
-        if let Some(server) = self.server {
-            server.shutdown().await;
-        }
-    }
-}
-
-/// The log of a data folder.
-pub struct OpenLog {
-    /// The log.
-    pub log: JetStreamLog,
-    nats: OpenNats,
-}
-
-impl OpenLog {
-    /// Connects to NATS as [`OpenNats::open`] does, and opens the log there.
-    ///
-    /// # Errors
-    /// When NATS cannot be reached, or the log is not the one that the data folder knows.
-    pub async fn open(settings: &NatsSettings, data: &DataFolder) -> Result<Self> {
-        let nats = OpenNats::open(settings, data).await?;
-        let log = JetStreamLog::open(&nats.connection, &settings.stream_settings(), &data.log_marker(), now()).await?;
-        Ok(Self { log, nats })
-    }
-
-    /// Stops the private nats-server.
-    pub async fn close(self) {
-        self.nats.close().await;
-    }
 }
 
 /// A running server.
@@ -381,43 +313,6 @@ impl Node {
         written.context("the log was not written to its end")?;
         stored.map(drop)
     }
-}
-
-/// Stores a checkpoint every so often, while there is anything new.
-async fn write_checkpoints(
-    live: Arc<Live>,
-    checkpoints: Arc<Checkpoints>,
-    log: JetStreamLog,
-    metrics: CheckpointMetrics,
-    every: Duration,
-    stop: CancellationToken,
-) {
-    loop {
-        tokio::select! {
-            () = stop.cancelled() => return,
-            () = tokio::time::sleep(every) => {}
-        }
-        let started = std::time::Instant::now();
-        match store_checkpoint(&live, &checkpoints, &log).await {
-            Ok(_) => metrics.written(started.elapsed()),
-            Err(error) => {
-                metrics.failed();
-                tracing::error!("a checkpoint could not be stored: {error:#}");
-            }
-        }
-    }
-}
-
-/// Stores the tables as they are, and has the data folder know that the log is at least as long.
-pub(crate) async fn store_checkpoint(
-    live: &Arc<Live>,
-    checkpoints: &Arc<Checkpoints>,
-    log: &JetStreamLog,
-) -> Result<Written> {
-    let (live, checkpoints) = (Arc::clone(live), Arc::clone(checkpoints));
-    let written = tokio::task::spawn_blocking(move || checkpoints.write_live(&live)).await??;
-    log.remember(written.seq).await?;
-    Ok(written)
 }
 
 /// The hosts and ports that the store itself uses: nobody may have it post there.

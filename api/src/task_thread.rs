@@ -33,7 +33,11 @@ impl TaskThread {
         let stopped = stop.clone();
         let thread = std::thread::Builder::new()
             .name(name.to_owned())
-            .spawn(move || runtime.block_on(stopped.cancelled()))
+            .spawn(move || {
+                runtime.block_on(stopped.cancelled());
+                // A name that is being looked up would hold up the end for as long as nobody answers.
+                runtime.shutdown_background();
+            })
             .with_context(|| format!("no thread for {name}"))?;
         Ok(Self { name, handle, stop, thread: Some(thread) })
     }
@@ -61,5 +65,19 @@ impl Drop for TaskThread {
         {
             tracing::error!(thread = self.name, "a thread panicked");
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_thread_ends_even_where_something_blocks() {
+        let (blocks, blocked) = std::sync::mpsc::channel::<()>();
+        let thread = TaskThread::start("blocked").unwrap();
+        let _task = thread.within(|| tokio::task::spawn_blocking(move || blocked.recv()));
+        drop(thread);
+        drop(blocks);
     }
 }

@@ -6,7 +6,7 @@
 //! each record's bytes have the hash that is told, records that follow one another are linked by it, and the head of the
 //! log at that moment is part of what is signed.
 
-use std::io::BufRead;
+use std::io::{BufRead, Read as _};
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -18,6 +18,8 @@ use crate::auth::MasterKey;
 
 /// The version of the form.
 const FORMAT: u16 = 1;
+/// How long a line may be that is checked, in bytes: more than the largest message of a NATS server, 64 MiB, in Base64.
+const LINE_BYTES: u64 = 96 << 20;
 
 /// Signs exports with a key that is derived from the store's.
 pub struct Signer(Ed25519KeyPair);
@@ -163,6 +165,9 @@ pub enum InvalidExport {
     /// It ends without signature: it broke off, or was cut.
     #[error("the export has no signature at its end: it broke off, or something was cut off")]
     Unsigned,
+    /// Something follows the signature.
+    #[error("line {0} follows the signature, which says nothing of it")]
+    Unexpected(u64),
     /// The signature is not of this key, or a line was altered, added or removed.
     #[error(
         "the signature is not that of key {0} over these lines: the export was altered, or signed by another store"
@@ -191,9 +196,8 @@ pub enum InvalidExport {
 /// # Errors
 /// Why it cannot be trusted.
 pub fn check(export: impl BufRead, key: Option<&str>) -> Result<Checked, InvalidExport> {
-    let mut lines = export.split(b'\n').zip(1..);
-    let (first, _) = lines.next().ok_or(InvalidExport::Unsigned)?;
-    let mut line = first?;
+    let mut lines = Lines { export, number: 0 };
+    let mut line = lines.next()?.ok_or(InvalidExport::Unsigned)?;
     let header: ExportHeader = serde_json::from_slice(&line)
         .map_err(|_| InvalidExport::Line { line: 1, expected: "the head of an export" })?;
     if header.tapelog_export != FORMAT {
@@ -202,19 +206,21 @@ pub fn check(export: impl BufRead, key: Option<&str>) -> Result<Checked, Invalid
     let mut hasher = blake3::Hasher::new();
     let mut checked = Checked { header, span: None, records: 0, linked: 0, commits: 0 };
     let mut last: Option<(Seq, ChainHash)> = None;
-    for (next, number) in lines {
+    loop {
         hasher.update(&line);
-        hasher.update(b"\n");
-        line = next?;
+        line = lines.next()?.ok_or(InvalidExport::Unsigned)?;
         if let Ok(signature) = serde_json::from_slice::<SignatureLine>(&line) {
             verify(&checked.header, &hasher, &signature, key)?;
             if signature.records != checked.records {
                 return Err(InvalidExport::Unsigned);
             }
-            return Ok(checked);
+            return match lines.next()? {
+                None => Ok(checked),
+                Some(_) => Err(InvalidExport::Unexpected(lines.number)),
+            };
         }
         let RecordLine { seq, hash, record } = serde_json::from_slice(&line)
-            .map_err(|_| InvalidExport::Line { line: number, expected: "a record or the signature" })?;
+            .map_err(|_| InvalidExport::Line { line: lines.number, expected: "a record or the signature" })?;
         let payload = STANDARD.decode(record).map_err(|_| InvalidExport::Record(seq))?;
         let found = ChainHash::of(&payload);
         if hash != found.to_string() {
@@ -238,7 +244,26 @@ pub fn check(export: impl BufRead, key: Option<&str>) -> Result<Checked, Invalid
         checked.span = Some((checked.span.map_or(seq, |(first, _)| first), seq));
         last = Some((seq, found));
     }
-    Err(InvalidExport::Unsigned)
+}
+
+/// The lines of a file that may be anything.
+struct Lines<R> {
+    export: R,
+    /// That of the line that was read last, counted from one.
+    number: u64,
+}
+
+impl<R: BufRead> Lines<R> {
+    /// The next line with its end; `None` after the last.
+    fn next(&mut self) -> Result<Option<Vec<u8>>, InvalidExport> {
+        let mut line = Vec::new();
+        self.number += 1;
+        let read = self.export.by_ref().take(LINE_BYTES).read_until(b'\n', &mut line)?;
+        if read as u64 == LINE_BYTES {
+            return Err(InvalidExport::Line { line: self.number, expected: "short enough to be one of an export" });
+        }
+        Ok((read > 0).then_some(line))
+    }
 }
 
 fn verify(
@@ -309,5 +334,15 @@ mod tests {
         }
         let other = Signer::new(&MasterKey::random()).public_key();
         assert!(matches!(check(&*lines.concat(), Some(&other)), Err(InvalidExport::Signature(_))));
+
+        let followed = |by: &[u8]| check(&*[&lines.concat(), by].concat(), Some(&key));
+        assert!(matches!(followed(&lines[2]), Err(InvalidExport::Unexpected(5))), "a record that is not signed");
+        assert!(matches!(followed(&export(&signer).concat()), Err(InvalidExport::Unexpected(5))), "another export");
+    }
+
+    #[test]
+    fn a_file_without_lines_is_not_read_to_its_end() {
+        let endless = std::io::BufReader::new(std::io::repeat(b' '));
+        assert!(matches!(check(endless, None), Err(InvalidExport::Line { line: 1, .. })));
     }
 }

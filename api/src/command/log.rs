@@ -8,7 +8,7 @@ use clap::{Args, Subcommand};
 use tapelog_api::archive::{OpenArchive, RemoteLog, status_of};
 use tapelog_api::auth::local_token;
 use tapelog_api::claim::{Asked, Claim};
-use tapelog_api::node::{OpenLog, OpenNats};
+use tapelog_api::open_log::{OpenLog, OpenNats};
 use tapelog_api::settings::{DataFolder, Settings, SettingsArgs};
 use tapelog_events::{Position, Seq};
 use tapelog_projections::archive::{Appended, Archive, Extent, restore};

@@ -12,7 +12,7 @@ use indicatif::{ProgressBar, ProgressStyle};
 use tapelog_api::admin::{Line, RebuildReport, Report, verify_tables};
 use tapelog_api::auth::local_token;
 use tapelog_api::claim::{Asked, Claim, Owner};
-use tapelog_api::node::OpenLog;
+use tapelog_api::open_log::OpenLog;
 use tapelog_api::settings::{DataFolder, Settings, SettingsArgs};
 use tapelog_projections::checkpoint::{Checkpoints, open_tables};
 use tapelog_projections::rebuild;

@@ -49,7 +49,8 @@ pub async fn list(call: &Call<'_>) -> Result<Response, Problem> {
         Direction::Usual => Direction::Reversed,
         Direction::Reversed => Direction::Usual,
     };
-    let seq = caught_up(call.app).await?;
+    let seq = call.app.parts.tables.position();
+    caught_up(call.app, seq).await?;
     let page = call.app.parts.past.audit(&filter, order, after, paging.limit).await.map_err(unreadable)?;
     let AuditPage { commits, next } = page;
     let incarnation = call.app.parts.incarnation;
@@ -137,14 +138,13 @@ fn cursor(text: &str) -> Result<(Seq, u32), Problem> {
     place.ok_or_else(|| Problem::invalid("query parameter page: it is not one that an answer named"))
 }
 
-/// Waits until the history has what the tables show.
+/// Waits until the history has a record that the tables show.
 ///
 /// # Errors
 /// [`Problem::NotReady`] where it does not get there in time.
-pub async fn caught_up(app: &App) -> Result<Seq, Problem> {
-    let seq = app.parts.tables.position();
+async fn caught_up(app: &App, seq: Seq) -> Result<(), Problem> {
     let reached = app.parts.past.history().wait_for(seq, super::position::WAIT).await;
-    reached.map(|()| seq).map_err(|error| {
+    reached.map_err(|error| {
         Problem::NotReady(format!("the history is at record {} and has not reached record {seq} yet", error.applied))
     })
 }
@@ -176,8 +176,8 @@ const LINES_AHEAD: usize = 16;
 pub async fn export(call: &Call<'_>) -> Result<Response, Problem> {
     let query = call.query()?;
     let mut filter = filter(call, &query).await?;
-    caught_up(call.app).await?;
     let head = call.app.parts.tables.read(|tables| tables.head());
+    caught_up(call.app, head.seq).await?;
     // What comes while the export is written is not part of it.
     let end = Moment::after(head.seq);
     filter.to = Some(filter.to.map_or(end, |to| to.min(end)));

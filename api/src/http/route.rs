@@ -221,7 +221,7 @@ resources! {
     SourceCollections = "/source-collections" [Get Read Extension, Post Write Extension];
     SourceCollection(SourceId) = "/source-collections/{sourceId}" [Get Read Extension];
     Audit = "/audit" [Get Audit Extension];
-    AuditExport = "/audit/export" [Get Audit Extension];
+    AuditExport = "/audit/export" [Get Admin Extension];
     AuditKey = "/audit/key" [Get Audit Extension];
     Events = "/events" [Get Read Extension];
     Token = "/oauth2/token" [Post Public Extension];

@@ -43,7 +43,8 @@ pub const OPERATIONS: &[(&str, Described)] = &[
             tag: "Audit",
             summary: "Export records of the log, signed",
             text: "The records of the commits that an audit with the same parameters lists, oldest first, as they stand \
-                   in the log: whole, so with the commits that were written together with those. Lines of JSON, of which \
+                   in the log: whole, so with the commits that were written together with those, and with hashes of \
+                   secrets. Lines of JSON, of which \
                    the last holds a signature; `tapelog verify --export` checks them offline.",
             query: &[
                 &AUDIT_FLOW,
