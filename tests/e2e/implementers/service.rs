@@ -74,7 +74,9 @@ async fn readable(api: &Api) -> Vec<String> {
     let metadata = json!({ "format": "urn:x-nmos:format:data", "codec": "application/json", "essence_parameters": {} });
     // Where there are no profiles or webhooks, GET and HEAD have to agree on that.
     api.post(&format!("/service/profiles/{profile}"), &json!({ "id": profile, "flow_metadata": metadata })).await;
-    let webhook = api.post("/service/webhooks", &json!({ "url": "https://a.example", "events": [] })).await.json();
+    // One that is switched off: of another the server itself would say in the log that it has started.
+    let webhook = json!({ "url": "https://a.example", "events": [], "status": "disabled" });
+    let webhook = api.post("/service/webhooks", &webhook).await.json();
     vec![
         "/".to_owned(),
         "/service".to_owned(),
