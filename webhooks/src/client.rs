@@ -47,7 +47,7 @@ impl Default for ClientSettings {
         Self {
             connect_timeout: Duration::from_secs(5),
             timeout: Duration::from_secs(15),
-            per_origin: 8,
+            per_origin: 4,
             in_all: 256,
             probes: 64,
         }

@@ -1,14 +1,15 @@
 //! A webhook as it is at the moment, ready to be delivered to.
 
-use std::mem;
 use std::sync::Arc;
 
-use bytes::Bytes;
 use tapelog_events::Webhook;
 use tapelog_store::log::Log;
 
 use crate::office::{Office, now};
 use crate::{AttemptRow, Attempted, Filter, Lane, Notice, Target, Transforms, Unusable, write_body};
+
+/// How many bytes of memory a body begins with: what most need.
+const BODY_BYTES: usize = 1024;
 
 /// A webhook as it is at the moment, with what is made of it once and used for each delivery.
 pub(crate) struct Recipient {
@@ -34,8 +35,7 @@ impl Recipient {
         self.target.as_ref().err().copied()
     }
 
-    /// Tries to deliver once, and notes what came of it. The body is rendered now, so that its URLs are fresh, into
-    /// `buffer`, which is there to be used again.
+    /// Tries to deliver once, and notes what came of it. The body is rendered now, so that its URLs are fresh.
     ///
     /// # Errors
     /// When nothing can be posted to this webhook.
@@ -45,19 +45,13 @@ impl Recipient {
         notice: &Notice<'_>,
         attempt: u32,
         lane: Lane,
-        buffer: &mut Vec<u8>,
     ) -> Result<Attempted, Unusable> {
         let target = self.target.as_ref().map_err(|unusable| *unusable)?;
         let parts = &office.parts;
         let id = format!("{}.{}.{}", parts.incarnation, notice.position, self.webhook.id);
-        buffer.clear();
-        write_body(&*parts.render, notice, &self.transforms, &self.filter.access, buffer);
-        let body = Bytes::from(mem::take(buffer));
-        let attempted = parts.client.post(target, &id, body.clone(), lane).await;
-        // Unless the connection still holds it.
-        if let Ok(body) = body.try_into_mut() {
-            *buffer = body.into();
-        }
+        let mut body = Vec::with_capacity(BODY_BYTES);
+        write_body(&*parts.render, notice, &self.transforms, &self.filter.access, &mut body);
+        let attempted = parts.client.post(target, &id, body.into(), lane).await;
         office.measured.attempted(&attempted, notice);
         parts.attempts.note(AttemptRow {
             webhook_id: self.webhook.id,

@@ -22,7 +22,6 @@ pub(crate) async fn redeliver<L: Log>(
     id: WebhookId,
     stopping: CancellationToken,
 ) {
-    let mut buffer = Vec::new();
     loop {
         let asked = office.parts.directory.to_redeliver();
         let letters: Vec<_> = asked.into_iter().filter(|letter| letter.webhook_id == id).collect();
@@ -30,7 +29,7 @@ pub(crate) async fn redeliver<L: Log>(
             return;
         }
         for letter in letters {
-            if try_once(&office, &tenure, letter, &stopping, &mut buffer).await.is_err() {
+            if try_once(&office, &tenure, letter, &stopping).await.is_err() {
                 return;
             }
         }
@@ -42,7 +41,6 @@ async fn try_once<L: Log>(
     tenure: &Tenure,
     letter: DeadLetter,
     stopping: &CancellationToken,
-    buffer: &mut Vec<u8>,
 ) -> Result<(), Ended> {
     let webhook = office.parts.directory.webhook(letter.webhook_id).filter(|webhook| delivers(webhook)).ok_or(Ended)?;
     let recipient = Recipient::of(webhook, office);
@@ -66,7 +64,7 @@ async fn try_once<L: Log>(
                     return Err(Ended);
                 }
                 let attempt = letter.attempts.saturating_add(1);
-                let post = recipient.post(office, &notice, attempt, Lane::Usual, buffer);
+                let post = recipient.post(office, &notice, attempt, Lane::Usual);
                 let tried = office.finish(post, stopping).await?;
                 tried.map(|attempted| attempted.result).map_err(|unusable| unusable.to_string())
             }

@@ -9,7 +9,7 @@ use tapelog_events::{Record, Seq, WebhookId};
 use tapelog_store::log::Log;
 use tokio::sync::watch;
 use tokio::task::{Id, JoinError, JoinSet};
-use tokio::time::{sleep, timeout};
+use tokio::time::{Instant as Clock, sleep, sleep_until, timeout};
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, error, warn};
 
@@ -44,8 +44,8 @@ pub(crate) struct Reign<L> {
     duties: HashMap<Id, Duty>,
     /// The webhooks that have, or may have, a position.
     known: HashSet<WebhookId>,
-    /// Whether there may be something to do that no change will tell of.
-    look_again: bool,
+    /// When to look whether there is something to do that no change will tell of.
+    look_again: Option<Clock>,
     /// Marked when a webhook has changed and the tables show it.
     changes: watch::Sender<Seq>,
 }
@@ -60,7 +60,7 @@ impl<L: Log> Reign<L> {
             tasks: JoinSet::new(),
             duties: HashMap::new(),
             known: HashSet::new(),
-            look_again: false,
+            look_again: None,
             changes: watch::Sender::new(Seq::ZERO),
         }
     }
@@ -107,7 +107,7 @@ impl<L: Log> Reign<L> {
                     self.dismiss(ended);
                     false
                 }
-                () = sleep(PAUSE), if self.look_again => true,
+                () = due(self.look_again) => true,
             };
         }
     }
@@ -143,8 +143,9 @@ impl<L: Log> Reign<L> {
 
     /// Sees to it that there is a task for all that is to be done.
     fn appoint(&mut self) {
-        self.look_again = !self.tenure.holds();
-        if self.look_again {
+        self.look_again = None;
+        if !self.tenure.holds() {
+            self.look_again_soon();
             return;
         }
         let busy: HashSet<Duty> = self.duties.values().copied().collect();
@@ -206,7 +207,19 @@ impl<L: Log> Reign<L> {
         if let Some(Duty::Deliver(id)) = duty {
             self.lines.lock().remove(&id);
         }
-        self.look_again = true;
+        self.look_again_soon();
+    }
+
+    fn look_again_soon(&mut self) {
+        self.look_again.get_or_insert_with(|| Clock::now() + PAUSE);
+    }
+}
+
+/// Waits for a moment, or for ever.
+async fn due(at: Option<Clock>) {
+    match at {
+        Some(at) => sleep_until(at).await,
+        None => pending().await,
     }
 }
 

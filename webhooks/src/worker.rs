@@ -43,7 +43,6 @@ struct Worker<L> {
     refused_in_a_row: u32,
     /// Whether the log of this server says that the receiver will be given up.
     warned: bool,
-    buffer: Vec<u8>,
 }
 
 /// Where to go on.
@@ -194,7 +193,7 @@ impl<L: Log> Worker<L> {
     async fn attempt(&mut self, notice: &Notice<'_>, number: u32) -> Result<Option<Attempted>, Ended> {
         let failures = self.progress.borrow().failing.map_or(0, |failing| failing.attempts);
         let lane = if failures < PROBED_AFTER { Lane::Usual } else { Lane::Probe };
-        let post = self.recipient.post(&self.office, notice, number, lane, &mut self.buffer);
+        let post = self.recipient.post(&self.office, notice, number, lane);
         let attempted = self.office.finish(post, &self.stopping).await?;
         if let Ok(attempted) = &attempted {
             self.progress.send_modify(|progress| {

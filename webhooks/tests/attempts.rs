@@ -30,8 +30,11 @@ struct Node {
 
 impl Node {
     async fn start(connection: &Connection, folder: &Path) -> Self {
+        Self::start_with(connection, folder, AttemptSettings::default()).await
+    }
+
+    async fn start_with(connection: &Connection, folder: &Path, settings: AttemptSettings) -> Self {
         let stop = CancellationToken::new();
-        let settings = AttemptSettings::default();
         let (log, tasks) = AttemptLog::start(connection.clone(), settings, folder, stop.clone()).await.unwrap();
         Self { log, tasks, stop }
     }
@@ -135,4 +138,22 @@ async fn attempts_that_are_noted_while_the_server_is_away_are_written_when_it_is
         node.log.note(attempt(event));
     }
     node.holds(&(1..=500).collect::<Vec<_>>()).await;
+}
+
+#[tokio::test]
+async fn a_server_that_does_not_answer_does_not_hold_up_the_end() {
+    let folder = TempDir::new().unwrap();
+    let server = NatsServer::start(NatsServerSettings::new(folder.path().join("log"))).await.unwrap();
+    let connection = Connection::open(server.url(), server.connect_options()).await.unwrap();
+    let request_timeout = Duration::from_secs(1);
+    let settings = AttemptSettings { request_timeout, ..AttemptSettings::default() };
+    let node = Node::start_with(&connection, &folder.path().join("table"), settings).await;
+    node.log.note(attempt(0));
+    node.holds(&[0]).await;
+    let process = Pid::from_raw(server.pid().cast_signed()).unwrap();
+    kill_process(process, Signal::STOP).unwrap();
+    (1..=5000).for_each(|event| node.log.note(attempt(event)));
+    let closed = timeout(5 * request_timeout, node.close()).await;
+    kill_process(process, Signal::CONT).unwrap();
+    closed.unwrap();
 }

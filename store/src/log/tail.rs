@@ -63,7 +63,9 @@ struct Shared<L> {
 #[derive(Debug, Default)]
 struct Ring {
     readers: usize,
-    following: Option<AbortOnDropHandle<()>>,
+    /// Ascends when the last reader leaves: a following that is told to end then may go on for some records.
+    life: u64,
+    following: Option<AbortOnDropHandle<Option<()>>>,
     /// The number of the oldest record that is held, or of the first to come. `None` until the log's end is known.
     first: Option<Seq>,
     records: VecDeque<Held>,
@@ -131,7 +133,7 @@ impl<L: Log> Tail<L> {
         let mut ring = self.shared.ring.lock();
         ring.readers += 1;
         if ring.following.is_none() {
-            ring.following = Some(AbortOnDropHandle::new(tokio::spawn(follow(Arc::clone(&self.shared)))));
+            ring.following = Some(AbortOnDropHandle::new(tokio::spawn(follow(Arc::clone(&self.shared), ring.life))));
         }
         let moved = self.shared.moved.subscribe();
         Reader { shared: Arc::clone(&self.shared), next: seq.max(Seq(1)), hash: None, moved, own: None }
@@ -144,20 +146,32 @@ impl<L: Log> Tail<L> {
     }
 }
 
-async fn follow<L: Log>(shared: Arc<Shared<L>>) {
+impl<L> Shared<L> {
+    /// Changes the ring on behalf of the following that began in this life of it. `None` when that is over.
+    fn change(&self, life: u64, change: impl FnOnce(&mut Ring)) -> Option<()> {
+        let mut ring = self.ring.lock();
+        (ring.life == life).then(|| change(&mut ring))
+    }
+}
+
+/// Fills the ring. Ends when the log is broken, or nobody reads any more.
+async fn follow<L: Log>(shared: Arc<Shared<L>>, life: u64) -> Option<()> {
     let mut head = end_of(&*shared.log).await;
-    shared.ring.lock().first = Some(head.seq.next());
+    shared.change(life, |ring| ring.first = Some(head.seq.next()))?;
     shared.moved.send_replace(());
     let mut entries = shared.log.follow(head.seq.next());
     loop {
         let mut next = entries.next().await;
         let mut taken = 0;
         while let Some(entry) = next {
-            if let Err(broken) = entry.and_then(|entry| take(&shared, &mut head, &entry)) {
-                error!(seq = %head.seq, error = &broken as &dyn std::error::Error, "the log cannot be followed any more");
-                shared.ring.lock().broken = Some(Arc::new(broken));
-                shared.moved.send_replace(());
-                return;
+            match entry.and_then(|entry| take(&mut head, &entry)) {
+                Ok(held) => shared.change(life, |ring| ring.push(held, shared.limits))?,
+                Err(broken) => {
+                    error!(seq = %head.seq, error = &broken as &dyn std::error::Error, "the log cannot be followed any more");
+                    shared.change(life, |ring| ring.broken = Some(Arc::new(broken)))?;
+                    shared.moved.send_replace(());
+                    return None;
+                }
             }
             taken += 1;
             next = if taken < BURST { entries.next().now_or_never().flatten() } else { None };
@@ -166,12 +180,10 @@ async fn follow<L: Log>(shared: Arc<Shared<L>>) {
     }
 }
 
-fn take<L>(shared: &Shared<L>, head: &mut Head, entry: &Entry) -> Result<(), Broken> {
+fn take(head: &mut Head, entry: &Entry) -> Result<Held, Broken> {
     let (record, after) = head.read_next(entry)?;
     *head = after;
-    let held = Held { record: Arc::new(record), hash: after.hash, bytes: entry.payload.len() };
-    shared.ring.lock().push(held, shared.limits);
-    Ok(())
+    Ok(Held { record: Arc::new(record), hash: after.hash, bytes: entry.payload.len() })
 }
 
 /// Where the log ends now, however long it takes to find out.
@@ -290,7 +302,7 @@ impl<L> Drop for Reader<L> {
         let mut ring = self.shared.ring.lock();
         ring.readers -= 1;
         if ring.readers == 0 {
-            *ring = Ring::default();
+            *ring = Ring { life: ring.life + 1, ..Ring::default() };
         }
     }
 }
@@ -375,5 +387,35 @@ mod tests {
         }
         drop(readers);
         assert_eq!(tail.last(), None);
+    }
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn whoever_comes_after_the_last_reader_has_left_gets_the_records_that_it_asks_for() {
+        let log = Arc::new(MemoryLog::reliable());
+        let written = Arc::clone(&log);
+        let _writing = AbortOnDropHandle::new(tokio::spawn(async move {
+            let mut prev_hash = ChainHash::of(&written.records()[0]);
+            for head in 1.. {
+                let payload =
+                    Bytes::from(codec::encode(&Record { format: codec::FORMAT, prev_hash, commits: Vec::new() }));
+                prev_hash = ChainHash::of(&payload);
+                written.append(Seq(head), payload).await.unwrap();
+                tokio::task::yield_now().await;
+            }
+        }));
+        let tail = Tail::new(Arc::clone(&log));
+        let mut read = Vec::new();
+        for _ in 0..500 {
+            let mut reader = tail.from(log.tip().await.unwrap());
+            for _ in 0..4 {
+                let (seq, record) = reader.next().await.unwrap();
+                read.push((seq, record.prev_hash));
+            }
+        }
+        let stored = log.records();
+        for (seq, prev_hash) in read {
+            let record = codec::decode(&stored[seq.0 as usize - 1]).unwrap();
+            assert_eq!(record.prev_hash, prev_hash, "record {seq}");
+        }
     }
 }

@@ -196,6 +196,9 @@ async fn a_reader_is_told_what_it_may_read_for_as_long_as_its_token_holds() {
             break;
         }
     }
+    // What is told of one Flow would say that the other collects it.
+    let probing = ann.get(&format!("/events?flow_collected_by_ids={hidden}")).await;
+    assert_eq!(probing.status, 403, "{probing}");
     admin.delete(&token).await.expect(204);
     let ended = tokio::time::timeout(Duration::from_secs(30), stream.rest()).await;
     assert_eq!(ended.expect("the stream ends within a heartbeat"), []);

@@ -24,6 +24,8 @@ const REMOVED: usize = 4096;
 const CACHE_BYTES: u64 = 8 * 1024 * 1024;
 /// The journals are on disk beside the tables until those are written.
 const JOURNAL_BYTES: u64 = 64 * 1024 * 1024;
+/// What is gathered in memory before it becomes a table: little beside the usual 64 MiB, since it takes a multiple of that.
+const GATHERED_BYTES: u64 = 4 * 1024 * 1024;
 /// The one key of the keyspace of the checkpoint.
 const CHECKPOINT: &str = "checkpoint";
 
@@ -99,8 +101,9 @@ impl Table {
     fn try_open(folder: &Path) -> Result<Self, fjall::Error> {
         let builder = Database::builder(folder).worker_threads(1);
         let database = builder.cache_size(CACHE_BYTES).max_journaling_size(JOURNAL_BYTES).open()?;
-        let attempts = database.keyspace("attempts", KeyspaceCreateOptions::default)?;
-        let checkpoint = database.keyspace(CHECKPOINT, KeyspaceCreateOptions::default)?;
+        let options = || KeyspaceCreateOptions::default().max_memtable_size(GATHERED_BYTES);
+        let attempts = database.keyspace("attempts", options)?;
+        let checkpoint = database.keyspace(CHECKPOINT, options)?;
         Ok(Self { database, attempts, checkpoint })
     }
 

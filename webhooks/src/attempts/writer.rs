@@ -16,8 +16,8 @@ use super::{AttemptRow, batch, subject};
 
 /// How long attempts gather: the queue holds what comes meanwhile, and nobody who delivers has to wake the writer.
 const GATHERING: Duration = Duration::from_millis(100);
-/// How many attempts one message holds at most.
-const MOST: usize = 128;
+/// How many attempts one message holds at most: each is a write to the disk of the log's server, which has others to do.
+const MOST: usize = 1024;
 /// No attempt takes more bytes, whatever its receiver said.
 const ROW_BYTES: usize = 4096;
 /// How long to wait until what could not be published is tried again. Meanwhile the queue fills.
@@ -35,8 +35,9 @@ pub async fn write(
     while let Some(gathered) = gather(&mut rows, publisher.most(), &stop).await {
         while !publisher.publish(&gathered).await {
             if stop.is_cancelled() {
-                lost.inc_by(gathered.len() as u64);
-                break;
+                // Nor will what is left be published, and each attempt at that may take long.
+                lost.inc_by((gathered.len() + rows.len()) as u64);
+                return;
             }
             // Once more after the end is asked for.
             stop.run_until_cancelled(sleep(PAUSE)).await;
@@ -53,23 +54,17 @@ async fn gather(
 ) -> Option<Vec<AttemptRow>> {
     let mut gathered = Vec::new();
     let fill = async {
-        let count = rows.recv_many(&mut gathered, most).await;
-        if count > 0 && count < most {
+        if rows.recv_many(&mut gathered, most).await < most {
             sleep(GATHERING).await;
-            while gathered.len() < most
-                && let Ok(row) = rows.try_recv()
-            {
-                gathered.push(row);
-            }
         }
     };
     if stop.run_until_cancelled(fill).await.is_none() {
         rows.close();
-        // Nothing waits any more: what is there is taken, and then nothing.
-        let room = most.saturating_sub(gathered.len());
-        if room > 0 {
-            rows.recv_many(&mut gathered, room).await;
-        }
+    }
+    while gathered.len() < most
+        && let Ok(row) = rows.try_recv()
+    {
+        gathered.push(row);
     }
     (!gathered.is_empty()).then_some(gathered)
 }

@@ -65,7 +65,6 @@ pub(crate) async fn work<L: Log>(
         starting: None,
         refused_in_a_row: 0,
         warned: false,
-        buffer: Vec::new(),
     };
     tokio::select! {
         Ended = worker.run() => {}

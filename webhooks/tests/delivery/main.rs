@@ -5,6 +5,7 @@
 mod node;
 mod receiver;
 
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use node::{Node, Server, quick, soon, subscription};
@@ -254,5 +255,20 @@ async fn a_position_that_is_ahead_of_the_log_stops_the_webhook_until_a_replay_is
     let from = EventPosition::start_of(Seq(1));
     node.submit(Command::ReplayWebhook(ReplayWebhook { webhook_id: id, from })).await;
     assert_eq!(receiver.takes(4).await, node.told(id).await);
+    node.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_delivery_that_ended_early_is_begun_again_even_while_the_log_never_rests() {
+    let server = Server::start().await;
+    let node = Node::start(&server, "a", quick()).await;
+    let receiver = Receiver::start(|_| Some(200)).await;
+    let id = node.register(&receiver.url).await;
+    node.started(id).await;
+    node.render.fails_once.store(true, Ordering::Relaxed);
+    tokio::select! {
+        () = node.happen(0..u128::MAX) => {}
+        taken = receiver.takes(1) => assert_eq!(taken[0], node.told(id).await[0]),
+    }
     node.stop().await;
 }

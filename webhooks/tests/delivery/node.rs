@@ -1,6 +1,7 @@
 //! A node: a sequencer, tables that are the write-side state once more, and a dispatcher.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, SystemTime};
 
 use parking_lot::RwLock;
@@ -101,15 +102,22 @@ impl Directory for Tables {
     }
 }
 
-struct Plain;
+/// Renders positions; or fails, where it is told to.
+#[derive(Default)]
+pub struct Plain {
+    pub fails_once: AtomicBool,
+}
 
 impl Render for Plain {
     fn event(&self, notice: &Notice<'_>, _: &Transforms, _: &Access, out: &mut Vec<u8>) {
+        assert!(!self.fails_once.swap(false, Ordering::Relaxed), "it is told to fail");
         out.extend_from_slice(format!("{{\"position\":\"{}\"}}", notice.position).as_bytes());
     }
 }
 
-impl Secrets for Plain {
+struct Open;
+
+impl Secrets for Open {
     fn open(&self, sealed: &SealedSecret) -> Option<String> {
         String::from_utf8(sealed.sealed.clone()).ok()
     }
@@ -118,6 +126,7 @@ impl Secrets for Plain {
 pub struct Node {
     pub log: Arc<JetStreamLog>,
     pub dispatcher: Dispatcher<JetStreamLog>,
+    pub render: Arc<Plain>,
     sequencer: Sequencer,
     tables: Arc<Tables>,
     tasks: JoinSet<()>,
@@ -146,13 +155,14 @@ impl Node {
             AttemptLog::start(connection, attempts, &folder.join("attempts"), stop.clone()).await.unwrap();
         let client = ClientSettings { timeout: Duration::from_secs(3), per_origin: 64, ..ClientSettings::default() };
         let guard = Guard::new(Networks::parse(["127.0.0.0/8"]).unwrap(), []);
+        let render = Arc::new(Plain::default());
         let (dispatcher, more) = Dispatcher::start(DispatcherParts {
             tail: Tail::new(Arc::clone(&log)),
             bucket: server.bucket().await,
             sequencer: sequencer.clone(),
             directory: Arc::clone(&tables) as Arc<dyn Directory>,
-            render: Arc::new(Plain),
-            secrets: Arc::new(Plain),
+            render: Arc::clone(&render) as Arc<dyn Render>,
+            secrets: Arc::new(Open),
             client: Client::new(&client, guard),
             attempts,
             settings,
@@ -163,7 +173,7 @@ impl Node {
             stop: stop.clone(),
         });
         tasks.spawn(async move { _ = more.join_all().await });
-        Self { log, dispatcher, sequencer, tables, tasks, stop }
+        Self { log, dispatcher, render, sequencer, tables, tasks, stop }
     }
 
     /// Stops it as a server stops that is told to.

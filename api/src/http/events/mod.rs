@@ -106,6 +106,7 @@ impl EventStreams {
 pub async fn get(call: &Call<'_>) -> Result<Response, Problem> {
     let query = call.query()?;
     let (filter, transforms) = (filter(call, &query)?, urls::transforms(&query)?);
+    permit_named(call, &filter)?;
     let next = start::start(call, &query).await?;
     let mut response = response::empty(StatusCode::OK);
     if !call.is_head() {
@@ -174,6 +175,22 @@ fn filter(call: &Call<'_>, query: &Query<'_>) -> Result<Filter, Problem> {
         source_collected_by_ids: ids(query, "source_collected_by_ids")?,
         access: Arc::clone(call.access()),
     })
+}
+
+/// Whoever names Flows and Sources must be able to see them (14.2), as for webhooks: what is told would say what they
+/// collect. Ones that do not exist harm nobody.
+fn permit_named(call: &Call<'_>, filter: &Filter) -> Result<(), Problem> {
+    let access = call.access();
+    let mut flows = [&filter.flow_ids, &filter.flow_collected_by_ids].into_iter().flatten().flatten();
+    let mut sources = [&filter.source_ids, &filter.source_collected_by_ids].into_iter().flatten().flatten();
+    let may_see_all = call.app.parts.tables.read(|tables| {
+        flows.all(|id| tables.flow(*id).is_none_or(|flow| access.may_read(&flow.flow().tags)))
+            && sources.all(|id| tables.source(*id).is_none_or(|source| access.may_read(&source.source().tags)))
+    });
+    if may_see_all {
+        return Ok(());
+    }
+    Err(Problem::Forbidden("you may not see every flow and source that the query names".to_owned()))
 }
 
 fn ids<Id>(query: &Query<'_>, name: &str) -> Result<Option<HashSet<Id>>, Problem>
