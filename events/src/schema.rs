@@ -5,9 +5,9 @@ use std::borrow::Cow;
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 
 use crate::{
-    AccountName, AudioEssence, CommitId, DataEssence, DeletionRequestId, EssenceParameters, FlowId, ImageEssence, Instant,
-    MultiEssence, ObjectId, ProfileId, SourceId, StorageId, TagValue, TimeRange, Timestamp, TokenId, VideoEssence,
-    WebhookId,
+    AccountName, AudioEssence, CommitId, DataEssence, DeletionRequestId, EssenceParameters, FlowId, ImageEssence,
+    Instant, MultiEssence, ObjectId, ProfileId, SourceId, StorageId, TagValue, TimeRange, Timestamp, TokenId,
+    VideoEssence, WebhookId,
 };
 
 /// The form of ids that TAMS gives them (1.4).

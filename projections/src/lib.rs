@@ -25,6 +25,6 @@ pub use projector::{Projector, ProjectorStatus};
 pub use tables::{
     ApplyError, Counts, DeletionSort, Direction, FlowDocument, FlowFilter, FlowView, InvalidCursor, Listed, ListedInit,
     ListedSegment, ObjectKind, Page, Paging, ProfileFilter, SegmentFilter, SegmentNameError, SegmentPage, SortBy,
-    SourceDocument, SourceFilter, SourceView, StoredObject, Tables, TagCondition, TagFilter, TagStatistics, TagValueStatistics,
-    WebhookFilter,
+    SourceDocument, SourceFilter, SourceView, StoredObject, Tables, TagCondition, TagFilter, TagStatistics,
+    TagValueStatistics, WebhookFilter,
 };

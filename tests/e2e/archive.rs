@@ -149,6 +149,15 @@ async fn an_exported_log_is_the_same_store_elsewhere() {
     succeeded(&server.run_with("log export", &[place]).await);
     let other = refused(&elsewhere.run_with("log export", &[place]).await);
     assert!(other.contains("not that of the log") || other.contains("lost records"), "{other}");
+    // Nor is a part of the one put after the other.
+    let end = seq(&elsewhere).await;
+    elsewhere.stop().await;
+    write(&server).await;
+    let part = folder.path().join("part");
+    let part = part.to_str().unwrap();
+    succeeded(&server.run_with("log export", &[part, "--from", &(end + 1).to_string()]).await);
+    let other = refused(&elsewhere.run_with("log import", &[part]).await);
+    assert!(other.contains("went another way"), "{other}");
     let stranger = Server::start().await;
     let other = refused(&stranger.run_with("log export", &[place]).await);
     assert!(other.contains("archive holds the log"), "{other}");
@@ -277,6 +286,10 @@ async fn a_log_without_its_last_records_is_refused_and_completed_from_the_archiv
     server.stop().await;
     let jetstream = nats.jetstream().await;
     let whole = records(&jetstream).await;
+    let earlier = tempfile::tempdir().unwrap();
+    let earlier = earlier.path().to_str().unwrap();
+    let to = (whole.len() - 5).to_string();
+    succeeded(&server.run_with("log export", &[earlier, "--to", &to]).await);
 
     replace_records(&nats, &whole[..whole.len() - 3]).await;
     let why = server.refuses_to_start().await;
@@ -301,6 +314,8 @@ async fn a_log_without_its_last_records_is_refused_and_completed_from_the_archiv
     let mut stranger = Server::prepare(Options::on(&nats.url()));
     let why = stranger.refuses_to_start().await;
     assert!(why.contains("log import"), "{why}");
+    let why = refused(&stranger.run_with("log import", &[earlier]).await);
+    assert!(why.contains("are missing from it"), "a shorter archive does not end it: {why}");
 
     let report = succeeded(&server.run("log import").await);
     assert!(report.contains("imported 3 records") && report.contains(&position), "{report}");

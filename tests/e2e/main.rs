@@ -2,9 +2,9 @@
 //! store. Names of tests say the rule.
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
-mod audit;
 mod archive;
 mod as_of;
+mod audit;
 mod auth;
 mod bad_input;
 mod crash;

@@ -64,6 +64,9 @@ pub enum ManifestError {
     /// Files do not follow from one another.
     #[error("manifest of the archive contradicts itself at {0}: it does not follow from the file before it")]
     Gap(String),
+    /// A file that may be removed is not one of the archive.
+    #[error("manifest of the archive names {0} as a file of it, which is none")]
+    Elsewhere(String),
 }
 
 /// What of a manifest every version of tapelog writes.
@@ -101,6 +104,9 @@ impl Manifest {
             return Err(ManifestError::Format(format));
         }
         let manifest: Self = serde_json::from_slice(text)?;
+        if let Some(elsewhere) = manifest.retired.iter().find(|retired| retired.file.contains('/')) {
+            return Err(ManifestError::Elsewhere(elsewhere.file.clone()));
+        }
         let mut before: Option<&ArchivedFile> = None;
         for file in &manifest.files {
             let named = file.file.starts_with(&stem(file.first, file.last)) && !file.file.contains('/');

@@ -4,7 +4,7 @@ use tapelog_events::{ChainHash, Seq};
 use tapelog_store::log::Unreachable;
 use tapelog_store::log::jetstream::{self, Restoration};
 
-use super::{Archive, Manifest, ReadError};
+use super::{Archive, ArchivedFile, Manifest, ReadError};
 
 /// The log is not put back, or not to its end. What was put back stays: trying again goes on from there.
 #[derive(Debug, thiserror::Error)]
@@ -51,8 +51,15 @@ pub async fn restore(
     if first > found.next() {
         return Err(RestoreError::Start { first, found });
     }
-    // The last record that both have: what it follows from is the same as well, by the chain.
+    // The last record that both know: what it follows from is the same as well, by the chain. Of the record before its
+    // first, an archive knows the hash.
     let common = found.min(end.seq);
+    let before = manifest.files().first().map(ArchivedFile::start);
+    if let Some(before) = before.filter(|before| before.seq == common && common > Seq::ZERO)
+        && stream.hash_of(common).await? != Some(before.hash)
+    {
+        return Err(RestoreError::Diverged(common));
+    }
     let mut restored = 0;
     for file in manifest.files().iter().filter(|file| file.last >= common) {
         for entry in archive.read(manifest, file).await? {

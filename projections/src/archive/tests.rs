@@ -140,6 +140,9 @@ async fn a_replaced_file_is_removed_once_its_time_is_over() {
     append(&archive, &log, 3).await.unwrap();
     assert!(!replaced.exists());
     assert_eq!(contents(&archive).await, log);
+    text["retired"][0]["file"] = "../../elsewhere".into();
+    fs::write(&manifest, text.to_string()).unwrap();
+    assert!(matches!(archive.manifest().await, Err(OpenError::Manifest(ManifestError::Elsewhere(_)))));
 }
 
 #[tokio::test]

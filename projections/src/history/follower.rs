@@ -14,7 +14,7 @@ use tokio::runtime::Handle;
 use tokio::sync::{oneshot, watch};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
-use tracing::{error, info};
+use tracing::{error, info, warn};
 
 use super::store::give_way;
 use super::thing::weight;
@@ -68,6 +68,9 @@ impl Historian {
                     HistorianStatus::Stopped { seq, error: Arc::new(error) }
                 }
             };
+            if let Err(error) = followed.settle() {
+                warn!(error = &error as &dyn Error, "the next start of the history takes longer");
+            }
             info!(seq = %followed.head().seq, "the history follows no longer");
             changes.send_replace(end);
             drop((log, followed, running));

@@ -7,7 +7,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use fjall::{Database, Keyspace, KeyspaceCreateOptions};
 use parking_lot::Mutex;
@@ -30,6 +30,13 @@ const CACHE_BYTES: u64 = 32 * 1024 * 1024;
 /// What the store may hold in journals until it is in tables, in bytes: the least that it accepts, since a start reads all
 /// of it, at about 30 MiB a second.
 const JOURNAL_BYTES: u64 = 64 * 1024 * 1024;
+/// How many bytes of entries a keyspace gathers in memory before they become a table: little beside the usual 64 MiB, since
+/// there are several keyspaces, an entry takes a multiple of its bytes while it is gathered, and what has not become a table
+/// is what a start after a kill takes long to put back.
+const GATHERED_BYTES: u64 = 4 * 1024 * 1024;
+/// How long the end waits for what was gathered to become tables, and how often it looks: a disk writes that in less.
+const SETTLING: Duration = Duration::from_secs(5);
+const SETTLING_POLL: Duration = Duration::from_millis(10);
 /// How willing the index's threads are to give way to others, on the scale of `nice`, which ends at 19.
 const NICE: i32 = 10;
 /// The one key of the keyspace of the checkpoint.
@@ -125,7 +132,7 @@ impl History {
 
     /// `None` when the database has entries of another form.
     fn of(database: Database) -> Result<Option<Self>, fjall::Error> {
-        let checkpoint = database.keyspace(CHECKPOINT, KeyspaceCreateOptions::default)?;
+        let checkpoint = database.keyspace(CHECKPOINT, options)?;
         let head = match checkpoint.get(CHECKPOINT)? {
             None => Head::START,
             Some(written) => match codec::decode_value::<Checkpoint>(&written) {
@@ -190,6 +197,29 @@ impl History {
         Ok(())
     }
 
+    /// Has what is gathered in memory become tables, so that the next start finds little in the journals that is not in
+    /// tables. Gives up after a while, which harms nothing. Blocks.
+    pub(super) fn settle(&self) -> Result<(), HistoryError> {
+        let keyspaces = self.keyspaces()?;
+        let _applying = self.shared.applying.lock();
+        for keyspace in &keyspaces {
+            keyspace.rotate_memtable()?;
+        }
+        let began = Instant::now();
+        while keyspaces.iter().any(|keyspace| keyspace.sealed_memtable_count() > 0) && began.elapsed() < SETTLING {
+            thread::sleep(SETTLING_POLL);
+        }
+        Ok(())
+    }
+
+    /// All there are, by name.
+    fn keyspaces(&self) -> Result<Vec<Keyspace>, fjall::Error> {
+        let Shared { database, .. } = &*self.shared;
+        let mut names = database.list_keyspace_names();
+        names.sort_unstable();
+        names.iter().map(|name| database.keyspace(name, options)).collect()
+    }
+
     /// What the index takes on disk, in bytes.
     ///
     /// # Errors
@@ -204,16 +234,13 @@ impl History {
     /// # Errors
     /// When the store fails.
     pub fn digest(&self) -> Result<blake3::Hash, HistoryError> {
-        let Shared { database, .. } = &*self.shared;
-        let mut names = database.list_keyspace_names();
-        names.sort_unstable();
         let mut hasher = blake3::Hasher::new();
         let mut field = |bytes: &[u8]| {
             hasher.update(&(bytes.len() as u64).to_be_bytes()).update(bytes);
         };
-        for name in names {
-            field(name.as_bytes());
-            for entry in database.keyspace(&name, KeyspaceCreateOptions::default)?.iter() {
+        for keyspace in self.keyspaces()? {
+            field(keyspace.name().as_bytes());
+            for entry in keyspace.iter() {
                 let (key, value) = entry.into_inner()?;
                 field(&key);
                 field(&value);
@@ -229,6 +256,11 @@ impl History {
     pub(super) fn versions(&self) -> &Versions {
         &self.shared.versions
     }
+}
+
+/// What every keyspace is made and opened with.
+pub(super) fn options() -> KeyspaceCreateOptions {
+    KeyspaceCreateOptions::default().max_memtable_size(GATHERED_BYTES)
 }
 
 /// On a thread of its own, since the threads that the store starts inherit how willing theirs is to give way.

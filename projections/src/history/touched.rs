@@ -1,10 +1,11 @@
 //! Which records touched what: one entry for each thing and record, found by thing, in log order either way.
 
 use fjall::config::FilterPolicy;
-use fjall::{Database, Guard, Iter, Keyspace, KeyspaceCreateOptions, OwnedWriteBatch};
+use fjall::{Database, Guard, Iter, Keyspace, OwnedWriteBatch};
 use tapelog_events::{Record, Seq};
 use tapelog_store::log::Head;
 
+use super::store::options;
 use super::thing::{ThingName, touched_by};
 use crate::Direction;
 
@@ -12,10 +13,6 @@ use crate::Direction;
 const KEY_BYTES: usize = 1 + 16 + 8;
 /// How many entries a posting passes over, one after the other, before it seeks: about what a seek costs.
 const STEPS: usize = 16;
-
-/// How many bytes of entries are gathered in memory before they become a table: a quarter of the usual, since every
-/// keyspace gathers its own.
-const GATHERED_BYTES: u64 = 16 * 1024 * 1024;
 
 type Key = [u8; KEY_BYTES];
 
@@ -39,9 +36,7 @@ pub(super) struct Touched {
 impl Touched {
     pub fn open(database: &Database) -> Result<Self, fjall::Error> {
         // Entries are looked for in ranges, which filters do not help.
-        let options = || {
-            KeyspaceCreateOptions::default().filter_policy(FilterPolicy::disabled()).max_memtable_size(GATHERED_BYTES)
-        };
+        let options = || options().filter_policy(FilterPolicy::disabled());
         Ok(Self { entries: database.keyspace("touched", options)? })
     }
 

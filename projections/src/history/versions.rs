@@ -4,7 +4,7 @@
 //! which event added or deleted some in which stretch of a timeline: one entry for each event, however many segments it
 //! has. What stands in the event is read from the log when it is asked for.
 
-use fjall::{Database, Iter, Keyspace, KeyspaceCreateOptions, OwnedWriteBatch};
+use fjall::{Database, Iter, Keyspace, OwnedWriteBatch};
 use serde::de::DeserializeOwned;
 use tapelog_events::{
     Commit, Event, Flow, FlowId, Instance, Instant, ObjectId, SegmentsAdded, Seq, Source, SourceId, Tags, codec,
@@ -13,6 +13,7 @@ use tapelog_events::{
 mod key;
 mod span;
 
+use super::store::options;
 use super::thing::Thing;
 use key::{Key, PLACE_BYTES, damaged, moment_in, place_in};
 pub(super) use span::{Kind, Span, Stretch};
@@ -85,7 +86,7 @@ pub(super) struct Versions {
 impl Versions {
     /// Opens them.
     pub fn open(database: &Database) -> Result<Self, fjall::Error> {
-        let open = |name| database.keyspace(name, KeyspaceCreateOptions::default);
+        let open = |name| database.keyspace(name, options);
         Ok(Self { documents: open("documents")?, relations: open("relations")?, spans: open("spans")? })
     }
 

@@ -26,8 +26,8 @@ use tapelog_events::{ChainHash, Commit, Event, FlowId, Idempotency, Incarnation,
 use tapelog_store::log::Head;
 
 use changes::Changes;
-use flow::FlowIndex;
 pub use document::{FlowDocument, SourceDocument};
+use flow::FlowIndex;
 pub use flow::{FlowFilter, FlowView};
 pub use object::{AllocatedObject, ObjectKind, StoredObject};
 pub use page::{Direction, InvalidCursor, Page, Paging, SortBy};

@@ -111,7 +111,7 @@ const RULES: &str = "
     read    GET /source-collections/{sourceId}
     read    GET /events
     audit   GET /audit
-    audit   GET /audit/export
+    admin   GET /audit/export
     audit   GET /audit/key
     public  POST /oauth2/token
     known   GET /auth/me

@@ -143,6 +143,9 @@ impl Span {
         let (first, last) = (self.from.seq.max(Seq::ZERO.next()), self.to.seq);
         match (self.after, self.direction) {
             (None, _) => (first, last),
+            // A page that ended with all of a record does not read it again: large ones would never end.
+            (Some((seq, u32::MAX)), Direction::Usual) => (first.max(Seq(seq.0.saturating_add(1))), last),
+            (Some((seq, 0)), Direction::Reversed) => (first, last.min(Seq(seq.0.saturating_sub(1)))),
             (Some((seq, _)), Direction::Usual) => (first.max(seq), last),
             (Some((seq, _)), Direction::Reversed) => (first, last.min(seq)),
         }
@@ -260,4 +263,19 @@ async fn tell<L: Log>(
 /// The index is asked on a thread that may wait for a disk.
 async fn blocking<T: Send + 'static>(question: impl FnOnce() -> T + Send + 'static) -> T {
     spawn_blocking(question).await.expect("asking the index does not panic, and nothing aborts it")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn after_a_page_that_ended_with_all_of_a_record_that_one_is_not_read_again() {
+        let to = Moment::after(Seq(9));
+        let records = |after, direction| Span { from: Moment::START, to, after: Some(after), direction }.records();
+        assert_eq!(records((Seq(5), 2), Direction::Usual), (Seq(5), Seq(9)));
+        assert_eq!(records((Seq(5), u32::MAX), Direction::Usual), (Seq(6), Seq(9)));
+        assert_eq!(records((Seq(5), 2), Direction::Reversed), (Seq(1), Seq(5)));
+        assert_eq!(records((Seq(5), 0), Direction::Reversed), (Seq(1), Seq(4)));
+    }
 }

@@ -131,10 +131,14 @@ impl Restoration {
             return Err(RestoreError::OtherLife { archived: incarnation, place: "the marker", found });
         }
         let known = remembered.map_or(known, |marker| marker.last_seq.max(known));
-        if known > end {
-            return Err(RestoreError::Short { end, known });
+        let standing = find(&context, name).await?;
+        // A restore that was interrupted has said how far it goes, also to nodes that know nothing else.
+        let begun = standing.as_ref().and_then(|info| info.config.metadata.get(RESTORING)?.parse().ok().map(Seq));
+        let held = begun.map_or(known, |begun| begun.max(known));
+        if held > end {
+            return Err(RestoreError::Short { end, known: held });
         }
-        let (config, found) = match find(&context, name).await? {
+        let (config, found) = match standing {
             Some(info) => (info.config, Seq(info.state.last_sequence)),
             None => {
                 let created = open::create_as(&context, settings, marked(configuration(settings), end)).await?;
