@@ -20,9 +20,9 @@ use super::store::give_way;
 use super::thing::weight;
 use super::{History, HistoryError};
 
-/// How many entries a batch may have: some ten megabytes with the records that they come from, and enough for most of
+/// How many entries a batch may have: a few megabytes with the records that they come from, and enough for most of
 /// the cost to be that of the entries.
-const BATCH_ENTRIES: usize = 50_000;
+const BATCH_ENTRIES: usize = 10_000;
 
 /// How the historian is.
 #[derive(Debug, Clone)]

@@ -34,6 +34,13 @@ const JOURNAL_BYTES: u64 = 64 * 1024 * 1024;
 /// there are several keyspaces, an entry takes a multiple of its bytes while it is gathered, and what has not become a table
 /// is what a start after a kill takes long to put back.
 const GATHERED_BYTES: u64 = 4 * 1024 * 1024;
+/// How many bytes of all keyspaces may be gathered, or wait to become tables: what enters records waits where tables are
+/// written more slowly, so that memory stays bounded while a long log is caught up with.
+const GATHERED_AT_MOST: u64 = 32 * 1024 * 1024;
+/// How often it looks whether there is room again, and for how long it waits before it goes on all the same: a stop must
+/// not wait for a disk that has stopped.
+const ROOM_POLL: Duration = Duration::from_millis(2);
+const ROOM_PATIENCE: Duration = Duration::from_secs(5);
 /// How long the end waits for what was gathered to become tables, and how often it looks: a disk writes that in less.
 const SETTLING: Duration = Duration::from_secs(5);
 const SETTLING_POLL: Duration = Duration::from_millis(10);
@@ -174,6 +181,10 @@ impl History {
         }
         let Shared { database, checkpoint, touched, versions, head, .. } = &*self.shared;
         let _applying = self.shared.applying.lock();
+        let began = Instant::now();
+        while database.write_buffer_size() > GATHERED_AT_MOST && began.elapsed() < ROOM_PATIENCE {
+            thread::sleep(ROOM_POLL);
+        }
         let mut last = self.head();
         let mut batch = database.batch();
         for (head, record) in records {
