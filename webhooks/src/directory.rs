@@ -16,6 +16,9 @@ pub trait Directory: Send + Sync + 'static {
     /// The dead letters that somebody asked to be tried once more, in log order per webhook.
     fn to_redeliver(&self) -> Vec<DeadLetter>;
 
+    /// The record that changed a webhook, or a dead letter of one, last.
+    fn changed(&self) -> Seq;
+
     /// The record up to and with which the log is applied to the tables. Once it says so, the other functions answer
     /// with what that record changed.
     fn applied(&self) -> watch::Receiver<Seq>;

@@ -5,7 +5,7 @@ use std::future::pending;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tapelog_events::{Record, Seq, WebhookId};
+use tapelog_events::{Seq, WebhookId};
 use tapelog_store::log::Log;
 use tokio::sync::watch;
 use tokio::task::{Id, JoinError, JoinSet};
@@ -18,7 +18,7 @@ use crate::lease::Tenure;
 use crate::office::{Ended, Office, PAUSE, delivers};
 use crate::position::Positions;
 use crate::redelivery::redeliver;
-use crate::worker::{changed_webhook, work};
+use crate::worker::work;
 
 /// How long tasks may take to end beside the requests that are under way: for their last positions.
 const ENDING: Duration = Duration::from_secs(3);
@@ -88,21 +88,25 @@ impl<L: Log> Reign<L> {
     }
 
     async fn govern(&mut self) -> Result<(), Ended> {
-        let tip = self.catch_up().await?;
-        let mut reader = self.office.parts.tail.from(tip.next());
+        self.catch_up().await?;
+        let office = Arc::clone(&self.office);
+        let directory = &office.parts.directory;
+        let (mut applied, mut seen) = (directory.applied(), directory.changed());
         let mut look = true;
         loop {
             if look {
                 self.appoint();
             }
             look = tokio::select! {
-                read = reader.next() => match read {
-                    Ok((seq, record)) => self.observe(seq, &record).await?,
-                    Err(broken) => {
-                        error!(error = &*broken as &dyn std::error::Error, "nothing can be delivered any more");
-                        return Err(Ended);
+                Ok(()) = applied.changed() => {
+                    let changed = directory.changed();
+                    let is_new = changed != seen;
+                    if is_new {
+                        seen = changed;
+                        self.changes.send_replace(changed);
                     }
-                },
+                    is_new
+                }
                 Some(ended) = self.tasks.join_next_with_id() => {
                     self.dismiss(ended);
                     false
@@ -113,7 +117,7 @@ impl<L: Log> Reign<L> {
     }
 
     /// Waits until the tables show all webhooks that an owner before may have known of.
-    async fn catch_up(&mut self) -> Result<Seq, Ended> {
+    async fn catch_up(&mut self) -> Result<(), Ended> {
         let (known, tip) = loop {
             // In this order: a webhook that has a position was registered before this tip.
             let known = self.office.positions.all().await;
@@ -127,18 +131,7 @@ impl<L: Log> Reign<L> {
         };
         self.office.applied(tip, &self.stopping).await?;
         self.known.extend(known);
-        Ok(tip)
-    }
-
-    /// Tells everybody of a record that changes a webhook. Answers whether it does.
-    async fn observe(&self, seq: Seq, record: &Record) -> Result<bool, Ended> {
-        let mut events = record.commits.iter().flat_map(|commit| &commit.events);
-        if !events.any(|event| changed_webhook(event).is_some()) {
-            return Ok(false);
-        }
-        self.office.applied(seq, &self.stopping).await?;
-        self.changes.send_replace(seq);
-        Ok(true)
+        Ok(())
     }
 
     /// Sees to it that there is a task for all that is to be done.

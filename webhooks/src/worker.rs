@@ -373,7 +373,7 @@ fn concerns(record: &Record, id: WebhookId) -> bool {
 }
 
 /// The webhook that an event changes, or whose dead letters it changes.
-pub(crate) const fn changed_webhook(event: &Event) -> Option<WebhookId> {
+const fn changed_webhook(event: &Event) -> Option<WebhookId> {
     match event {
         Event::WebhookCreated(event) => Some(event.webhook.id),
         Event::WebhookUpdated(event) => Some(event.webhook.id),

@@ -69,6 +69,10 @@ impl Directory for TablesDirectory {
         self.look(|known| known.to_redeliver.clone())
     }
 
+    fn changed(&self) -> Seq {
+        self.tables.read(|tables| tables.changed(Listed::Webhooks).max(tables.changed(Listed::DeadLetters)))
+    }
+
     fn applied(&self) -> watch::Receiver<Seq> {
         self.tables.applied()
     }

@@ -31,12 +31,12 @@ const CACHE_BYTES: u64 = 32 * 1024 * 1024;
 /// of it, at about 30 MiB a second.
 const JOURNAL_BYTES: u64 = 64 * 1024 * 1024;
 /// How many bytes of entries a keyspace gathers in memory before they become a table: little beside the usual 64 MiB, since
-/// there are several keyspaces, an entry takes a multiple of its bytes while it is gathered, and what has not become a table
-/// is what a start after a kill takes long to put back.
-const GATHERED_BYTES: u64 = 4 * 1024 * 1024;
-/// How many bytes of all keyspaces may be gathered, or wait to become tables: what enters records waits where tables are
-/// written more slowly, so that memory stays bounded while a long log is caught up with.
-const GATHERED_AT_MOST: u64 = 32 * 1024 * 1024;
+/// there are several keyspaces, an entry takes about five times its bytes while it is gathered, and what has not become a
+/// table is what a start after a kill takes long to put back.
+const GATHERED_BYTES: u64 = 1024 * 1024;
+/// How many bytes of all keyspaces may be gathered, or wait to become tables; more than all of them gather. What enters
+/// records waits where tables are written more slowly, so that memory stays bounded while a long log is caught up with.
+const GATHERED_AT_MOST: u64 = 8 * 1024 * 1024;
 /// How often it looks whether there is room again, and for how long it waits before it goes on all the same: a stop must
 /// not wait for a disk that has stopped.
 const ROOM_POLL: Duration = Duration::from_millis(2);

@@ -28,7 +28,7 @@ struct Limits {
     followers: usize,
 }
 
-const LIMITS: Limits = Limits { records: 4096, bytes: 32 * 1024 * 1024, followers: 8 };
+const LIMITS: Limits = Limits { records: 4096, bytes: 4 * 1024 * 1024, followers: 8 };
 /// How many records are taken in before readers are woken, where so many come at once.
 const BURST: usize = 64;
 /// How long to wait before the log is asked again when it did not answer.

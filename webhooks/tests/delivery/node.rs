@@ -97,6 +97,11 @@ impl Directory for Tables {
         state.registry().dead_letters.values().filter(|letter| letter.redelivery.is_some()).cloned().collect()
     }
 
+    fn changed(&self) -> Seq {
+        // Every record may have.
+        *self.applied.borrow()
+    }
+
     fn applied(&self) -> watch::Receiver<Seq> {
         self.applied.subscribe()
     }
