@@ -33,7 +33,12 @@ pub const SETTINGS: [(&str, &str); 5] = [
 
 /// Options of a server with these settings.
 pub fn options() -> Options {
-    SETTINGS.iter().fold(Options::default(), |options, (name, value)| options.and(name, value))
+    delivering(Options::default())
+}
+
+/// These options with these settings.
+pub fn delivering(options: Options) -> Options {
+    SETTINGS.iter().fold(options, |options, (name, value)| options.and(name, value))
 }
 
 /// What a receiver does with a request.

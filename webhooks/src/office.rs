@@ -3,8 +3,8 @@
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
-use tapelog_commands::{Command, Request};
-use tapelog_events::{Access, CommitId, Failure, Incarnation, Instant, Seq, Webhook, WebhookStatus};
+use tapelog_commands::Command;
+use tapelog_events::{Failure, Incarnation, Instant, Seq, Webhook, WebhookStatus};
 use tapelog_store::bucket::Bucket;
 use tapelog_store::log::{Log, Tail};
 use tapelog_store::sequencer::{Sequencer, SubmitError};
@@ -17,8 +17,6 @@ use crate::metrics::Measured;
 use crate::position::Positions;
 use crate::{AttemptLog, AttemptResult, Client, DeliverySettings, Directory, Render, Schedule, Secrets};
 
-/// Who is said to have asked for what this server does of itself.
-const ACTOR: &str = "tapelog";
 /// How long to wait before something is asked again that could not be answered.
 pub(crate) const PAUSE: Duration = Duration::from_secs(1);
 
@@ -72,15 +70,8 @@ impl<L: Log> Office<L> {
     /// what is not there any more.
     pub async fn submit(&self, command: Command, stopping: &CancellationToken) -> Result<(), Ended> {
         loop {
-            let request = Request {
-                command: command.clone(),
-                commit_id: CommitId::from_uuid(Uuid::now_v7()),
-                actor: ACTOR.to_owned(),
-                access: Arc::new(Access::Unrestricted),
-                request_id: None,
-                idempotency: None,
-            };
-            let submitted = stopping.run_until_cancelled(self.parts.sequencer.submit(request)).await.ok_or(Ended)?;
+            let submitted =
+                stopping.run_until_cancelled(self.parts.sequencer.submit_own(command.clone())).await.ok_or(Ended)?;
             let wait = match submitted {
                 Ok(_) => return Ok(()),
                 Err(error @ (SubmitError::Rejected { .. } | SubmitError::TooLarge { .. })) => {

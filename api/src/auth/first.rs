@@ -11,7 +11,6 @@ use tapelog_store::sequencer::Sequencer;
 
 use super::secret_file;
 use super::token::TokenText;
-use crate::housekeeping::submit;
 
 /// Makes the account `admin` with a token in this file, unless there is an administrator who has a password or a token,
 /// locked out or not.
@@ -54,8 +53,8 @@ pub async fn ensure_administrator(sequencer: &Sequencer, tables: &Live, file: &P
         expires: None,
     };
     let failed = "the first administrator cannot be made";
-    submit(sequencer, Command::SetAccount(account)).await.context(failed)?;
-    submit(sequencer, Command::IssueToken(IssueToken { token, replaces: None })).await.context(failed)?;
+    sequencer.submit_own(Command::SetAccount(account)).await.context(failed)?;
+    sequencer.submit_own(Command::IssueToken(IssueToken { token, replaces: None })).await.context(failed)?;
     tracing::warn!(file = %file.display(), "the store has an administrator now, whose token is in this file");
     Ok(())
 }

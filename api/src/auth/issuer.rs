@@ -138,7 +138,9 @@ fn words(value: Option<&Value>) -> Vec<String> {
 
 fn is_name(text: &str) -> bool {
     // Nobody passes for the server itself in what it records.
-    text != crate::housekeeping::ACTOR && (1..=NAME_BYTES).contains(&text.len()) && !text.chars().any(char::is_control)
+    text != tapelog_store::sequencer::ACTOR
+        && (1..=NAME_BYTES).contains(&text.len())
+        && !text.chars().any(char::is_control)
 }
 
 /// What a claim says of classes. What cannot be read permits nothing.

@@ -6,7 +6,6 @@ use tapelog_projections::Live;
 use tapelog_store::sequencer::Sequencer;
 
 use crate::auth::Vault;
-use crate::housekeeping;
 
 /// Has every secret sealed with the present key that was sealed with an earlier one, so that the earlier key can be
 /// forgotten. What no key opens is told of in the log of this server, and stays.
@@ -31,7 +30,7 @@ pub async fn reseal(sequencer: &Sequencer, tables: &Live, vault: &Vault) {
 
 async fn reseal_webhook(sequencer: &Sequencer, webhook_id: WebhookId, secrets: Vec<(SealedSecret, SealedSecret)>) {
     let count = secrets.len();
-    match housekeeping::submit(sequencer, Command::ResealWebhook(ResealWebhook { webhook_id, secrets })).await {
+    match sequencer.submit_own(Command::ResealWebhook(ResealWebhook { webhook_id, secrets })).await {
         Ok(_) => tracing::info!(%webhook_id, secrets = count, "secrets of a webhook are sealed with the present key"),
         Err(error) => {
             tracing::warn!(%webhook_id, %error, "secrets of a webhook stay sealed with an earlier key until the next start");

@@ -12,20 +12,17 @@ mod objects;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tapelog_commands::{Command, Request};
-use tapelog_events::{Access, CommitId, Instant};
+use tapelog_commands::Command;
+use tapelog_events::Instant;
 use tapelog_projections::Live;
 use tapelog_store::media::Fetcher;
 use tapelog_store::sequencer::{Sequencer, SubmitError, Submitted};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
-use uuid::Uuid;
 
 use crate::http::Backends;
 use crate::node::now;
 
-/// Who is said to have asked for what this server does of itself.
-pub const ACTOR: &str = "tapelog";
 /// How long a task pauses after something that it needs did not answer.
 const PAUSE: Duration = Duration::from_secs(5);
 
@@ -73,29 +70,13 @@ impl Housekeeper {
     }
 
     async fn submit(&self, command: Command) -> Result<Submitted, SubmitError> {
-        submit(&self.sequencer, command).await
+        self.sequencer.submit_own(command).await
     }
 
     /// The moment so long ago.
     fn ago(age: Duration) -> Instant {
         now().saturating_sub(age)
     }
-}
-
-/// Has a command of the server's own decided and made durable.
-///
-/// # Errors
-/// When it was refused, or could not be written.
-pub async fn submit(sequencer: &Sequencer, command: Command) -> Result<Submitted, SubmitError> {
-    let request = Request {
-        command,
-        commit_id: CommitId::from_uuid(Uuid::now_v7()),
-        actor: ACTOR.to_owned(),
-        access: Arc::new(Access::Unrestricted),
-        request_id: None,
-        idempotency: None,
-    };
-    sequencer.submit(request).await
 }
 
 async fn until(stop: CancellationToken, task: impl Future<Output = ()>) {

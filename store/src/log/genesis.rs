@@ -3,8 +3,7 @@
 use bytes::Bytes;
 use tapelog_events::{ChainHash, Commit, CommitId, Event, Incarnation, Instant, LogStarted, Record, codec};
 
-/// Who signs the first record.
-const ACTOR: &str = "tapelog";
+use crate::sequencer::ACTOR;
 
 /// The first record of a log that starts at this moment.
 pub(super) fn genesis(incarnation: Incarnation, commit_id: CommitId, at: Instant) -> Bytes {

@@ -19,17 +19,21 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
-use tapelog_commands::{Corrupt, Rejection, Request, State};
-use tapelog_events::{Instant, Outcome, Seq};
+use tapelog_commands::{Command, Corrupt, Rejection, Request, State};
+use tapelog_events::{Access, CommitId, Instant, Outcome, Seq};
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::JoinHandle;
 use tokio::time::Instant as Moment;
+use uuid::Uuid;
 
 use crate::log::{Broken, Head, Log};
 use batch::Waiting;
 pub use delivery::{Committed, Confirmed, Delivery, Receipts};
 use metrics::Written;
 use writer::Writer;
+
+/// Who asks where the server itself does. Nobody else has this name.
+pub const ACTOR: &str = "tapelog";
 
 /// How the sequencer works.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -229,6 +233,22 @@ impl Sequencer {
         let writer = Writer::new(log, state, head, clock, settings, requests, sink, Arc::clone(&shared), closes);
         let task = tokio::spawn(writer.run());
         (Self { queue, shared, settings }, task)
+    }
+
+    /// Has a command of the server's own decided and, if something comes of it, written to the log.
+    ///
+    /// # Errors
+    /// When it is refused, or could not be written.
+    pub async fn submit_own(&self, command: Command) -> Result<Submitted, SubmitError> {
+        let request = Request {
+            command,
+            commit_id: CommitId::from_uuid(Uuid::now_v7()),
+            actor: ACTOR.to_owned(),
+            access: Arc::new(Access::Unrestricted),
+            request_id: None,
+            idempotency: None,
+        };
+        self.submit(request).await
     }
 
     /// Has a request decided and, if something comes of it, written to the log. Dropping the future does not take the

@@ -11,20 +11,12 @@ use std::time::Duration;
 use reqwest::Method;
 use serde_json::{Value, json};
 use tapelog_tests::api::{Answer, Api};
-use tapelog_tests::receiver::SETTINGS;
-use tapelog_tests::server::Options;
 use tapelog_tests::store::{new_id, segment_at};
 use tokio::sync::watch;
 use tokio::time::sleep;
 
 /// When a writer that was put off comes again.
 const PAUSE: Duration = Duration::from_millis(50);
-
-/// Options of a server that delivers to receivers on this machine.
-fn delivering(options: Options) -> Options {
-    let settings = SETTINGS.map(|(name, value)| (name, value));
-    settings.into_iter().fold(options, |options, (name, value)| options.and(name, value))
-}
 
 /// Where the servers are from time to time.
 type Place = watch::Receiver<Arc<Api>>;

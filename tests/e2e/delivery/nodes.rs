@@ -8,13 +8,13 @@ use serde_json::json;
 use tapelog_tests::cluster::{Cluster, SERVERS};
 use tapelog_tests::eventually;
 use tapelog_tests::nats::Nats;
-use tapelog_tests::receiver::{Receiver, Reply};
+use tapelog_tests::receiver::{Receiver, Reply, delivering};
 use tapelog_tests::server::{Options, PATIENCE, Server};
 use tapelog_tests::store::{create_flow, pluck, segments};
 use tokio::sync::watch;
 
 use super::ledger::Ledger;
-use super::{delivering, register, write};
+use super::{register, write};
 
 /// Within how long another node goes on with deliveries.
 const TAKEOVER: Duration = Duration::from_secs(10);

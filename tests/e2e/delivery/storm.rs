@@ -8,14 +8,14 @@ use futures::future::join_all;
 use serde_json::json;
 use tapelog_tests::api::Api;
 use tapelog_tests::eventually;
-use tapelog_tests::receiver::{Receiver, Reply};
+use tapelog_tests::receiver::{Receiver, Reply, delivering};
 use tapelog_tests::server::{Options, Server};
 use tapelog_tests::store::{all, create_flow, pluck, segments};
 use tokio::sync::watch;
 use tokio::time::sleep;
 
 use super::ledger::{Behaviour, Ledger};
-use super::{delivering, register, write};
+use super::{register, write};
 
 const FLOWS: usize = 16;
 const SEGMENTS: usize = 1250;
